@@ -1,0 +1,1 @@
+"""What people touch: the page, its server, the voice socket and the history of chats."""

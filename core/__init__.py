@@ -1,0 +1,1 @@
+"""One turn of the assistant, from conversation to tokens; read `assistant.py` first."""

@@ -1,0 +1,88 @@
+"""How a model is loaded: numbers' type, quantisation, device; and what one LoRA looks like.
+
+Leaves out: the architecture, which is transformers' own Phi4MultimodalConfig (architecture.py),
+and the options of the leaves, which live in the leaves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final, Literal, get_args
+
+import torch
+
+from core.errors import BadOptionError
+from core.router import AdapterName
+
+Dtype = Literal["auto", "float32", "bfloat16"]
+Quantization = Literal["nf4", "int8", "none"]
+Device = Literal["auto", "cpu", "cuda"]
+
+TORCH_DTYPES: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """How to load a model.
+
+    Args:
+        dtype: the type of everything that is not quantised; "auto" is bfloat16.
+        quantization: what the decoder's linears are held in: "nf4" 4 bits, "int8" 8 bits,
+            "none" as they are. Everything else stays in `dtype`.
+        device: "auto" is CUDA where there is one, else the CPU.
+    Raises:
+        BadOptionError: a value is not one of those listed.
+    """
+
+    dtype: Dtype = "auto"
+    quantization: Quantization = "nf4"
+    device: Device = "auto"
+
+    def __post_init__(self) -> None:
+        for name, value, allowed in (
+            ("dtype", self.dtype, get_args(Dtype)),
+            ("quantization", self.quantization, get_args(Quantization)),
+            ("device", self.device, get_args(Device)),
+        ):
+            if value not in allowed:
+                raise BadOptionError(f"{name} is {value!r}: choose one of {', '.join(allowed)}.")
+
+    def resolved(self) -> ModelOptions:
+        """The same options with every "auto" decided for this machine.
+
+        Raises:
+            BadOptionError: CUDA is asked for where there is none.
+        """
+        return replace(
+            self,
+            dtype="bfloat16" if self.dtype == "auto" else self.dtype,
+            device=_resolve_device(self.device),
+        )
+
+    @property
+    def torch_dtype(self) -> torch.dtype:
+        """`dtype` as torch knows it."""
+        return TORCH_DTYPES["bfloat16" if self.dtype == "auto" else self.dtype]
+
+
+@dataclass(frozen=True)
+class AdapterConfig:
+    """One LoRA's shape: what it adds to a linear is `alpha / rank * B(A(x))`."""
+
+    name: AdapterName
+    rank: int
+    alpha: float
+
+    @property
+    def scale(self) -> float:
+        """The factor on what the LoRA adds."""
+        return self.alpha / self.rank
+
+
+def _resolve_device(device: Device) -> Device:
+    has_cuda = torch.cuda.is_available()
+    if device == "cuda" and not has_cuda:
+        raise BadOptionError("There is no CUDA device here: choose device cpu or auto.")
+    if device == "auto":
+        return "cuda" if has_cuda else "cpu"
+    return device

@@ -1,0 +1,159 @@
+"""The decoder's hot path: one flat pass over the layers, reading and writing the cache.
+
+Prefill is many tokens of a row, decoding one token each of several rows; both are `forward`.
+Rows may differ in length, adapter and rope regime: what is the same for all (the linears) runs
+once over the batch, attention runs row by row over that row's own keys, so no row pays for, or
+sees, another one's length.
+Leaves out: embedding media (model.py), sampling, dropout, training.
+Source: the Phi-4-mini decoder, arXiv 2503.01743; transformers' Phi4MultimodalModel is the oracle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from transformers import Phi4MultimodalConfig
+
+from core.adapters import RoutedLinear, RowAdapters
+from core.kv_cache import KVCache
+from core.quantize import Weight
+from core.rope import Rope, rotate
+
+
+@dataclass(frozen=True)
+class DecoderLayer:
+    """One layer's weights; qkv and gate_up are fused."""
+
+    attention_norm: torch.Tensor
+    qkv_proj: RoutedLinear
+    o_proj: RoutedLinear
+    mlp_norm: torch.Tensor
+    gate_up_proj: RoutedLinear
+    down_proj: RoutedLinear
+
+
+class Decoder:
+    """The decoder stack and its head.
+
+    Args:
+        config: the architecture.
+        layers: the layers' weights, in order.
+        norm: the last norm's weight, shape (hidden,).
+        head: the output matrix, shape (vocab, hidden); the token embeddings where they are tied.
+        rope: the rotary tables.
+    """
+
+    def __init__(
+        self,
+        config: Phi4MultimodalConfig,
+        layers: Sequence[DecoderLayer],
+        norm: torch.Tensor,
+        head: Weight,
+        rope: Rope,
+    ) -> None:
+        self.layers = list(layers)
+        self.norm = norm
+        self.head = head
+        self.rope = rope
+        self.eps: float = config.rms_norm_eps
+        self.num_heads: int = config.num_attention_heads
+        self.num_kv_heads: int = config.num_key_value_heads
+        self.head_dim: int = config.hidden_size // config.num_attention_heads
+
+    def forward(
+        self,
+        hidden: torch.Tensor,
+        kv_cache: KVCache,
+        rows: Sequence[int],
+        row_adapters: RowAdapters,
+    ) -> torch.Tensor:
+        """Feed new tokens to some rows of the cache.
+
+        Args:
+            hidden: embeddings, shape (num_rows, num_tokens, hidden).
+            kv_cache: where the rows' earlier tokens are and the new ones go.
+            rows: which cache row each row of `hidden` continues, no row twice.
+            row_adapters: which rows take which adapter.
+        Returns:
+            float32 logits of each row's last position, shape (num_rows, vocab).
+        """
+        num_tokens = hidden.shape[1]
+        self._check_rows(kv_cache, rows, num_tokens)
+        starts = [kv_cache.lengths[row] for row in rows]
+        rotation = self.rope.tables(starts, num_tokens, [kv_cache.regimes[row] for row in rows])
+        masks = [_causal_mask(start, num_tokens, hidden.device) for start in starts]
+        for index, layer in enumerate(self.layers):
+            x = self._normed(hidden, layer.attention_norm)
+            queries, keys, values = self._heads(layer.qkv_proj(x, row_adapters), rotation)
+            mixed = self._attend(queries, keys, values, kv_cache, index, rows, masks)
+            hidden = hidden + layer.o_proj(mixed, row_adapters)
+            x = self._normed(hidden, layer.mlp_norm)
+            gate, up = layer.gate_up_proj(x, row_adapters).chunk(2, dim=-1)
+            hidden = hidden + layer.down_proj(F.silu(gate) * up, row_adapters)
+        for row in rows:
+            kv_cache.advance(row, num_tokens)
+        return self.head.multiply(self._normed(hidden[:, -1], self.norm)).float()
+
+    def _check_rows(self, kv_cache: KVCache, rows: Sequence[int], num_tokens: int) -> None:
+        assert len(set(rows)) == len(rows), "a row cannot be fed twice in one call"
+        for row in rows:
+            total = kv_cache.lengths[row] + num_tokens
+            assert total <= kv_cache.num_tokens, "the row is full"
+            # A long row may still be short while it is prefilled; a short one may not grow long.
+            assert kv_cache.regimes[row] == "long" or self.rope.regime(total) == "short", (
+                f"row {row} passes {self.rope.switch_num_tokens} tokens: "
+                "clear it under the long regime and prefill it again"
+            )
+
+    def _normed(self, hidden: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        return F.rms_norm(hidden, (hidden.shape[-1],), weight, self.eps)
+
+    def _heads(
+        self, qkv: torch.Tensor, rotation: tuple[torch.Tensor, torch.Tensor]
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Split a fused projection and rotate queries and keys in one go.
+
+        Returns:
+            queries, keys and values, each (num_rows, its heads, num_tokens, head_dim).
+        """
+        heads = qkv.unflatten(-1, (-1, self.head_dim))
+        num_turned = self.num_heads + self.num_kv_heads
+        turned = rotate(heads[:, :, :num_turned], *rotation).transpose(1, 2)
+        values = heads[:, :, num_turned:].transpose(1, 2)
+        return turned[:, : self.num_heads], turned[:, self.num_heads :], values
+
+    def _attend(
+        self,
+        queries: torch.Tensor,
+        keys: torch.Tensor,
+        values: torch.Tensor,
+        kv_cache: KVCache,
+        layer: int,
+        rows: Sequence[int],
+        masks: Sequence[torch.Tensor | None],
+    ) -> torch.Tensor:
+        """Every row over its own keys: (num_rows, num_tokens, num_heads * head_dim)."""
+        mixed = []
+        for i, (row, mask) in enumerate(zip(rows, masks, strict=True)):
+            all_keys, all_values = kv_cache.append(layer, row, keys[i], values[i])
+            mixed.append(
+                F.scaled_dot_product_attention(
+                    queries[i : i + 1],
+                    all_keys[None],
+                    all_values[None],
+                    attn_mask=mask,
+                    enable_gqa=True,
+                )
+            )
+        return torch.cat(mixed).transpose(1, 2).flatten(2)
+
+
+def _causal_mask(start: int, num_tokens: int, device: torch.device) -> torch.Tensor | None:
+    """Which of start + num_tokens keys each new token sees; None where one token sees all."""
+    if num_tokens == 1:
+        return None
+    everything = torch.ones(num_tokens, start + num_tokens, dtype=torch.bool, device=device)
+    return everything.tril(start)

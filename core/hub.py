@@ -1,0 +1,63 @@
+"""A model's name -> its folder: the bundled one, a folder on disk, or a model hub's name.
+
+Nothing is fetched unless somebody names a model by its hub name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from pathlib import Path
+from typing import Final
+
+from core.errors import BadModelError
+
+BUNDLED_FOLDER: Final = Path(__file__).resolve().parents[1] / "assets" / "bundled"
+HUB_NAME: Final = re.compile(r"[\w.-]+/[\w.-]+")
+# What a model is read from; nothing that could be executed is fetched.
+WANTED_FILES: Final = ("*.json", "*.safetensors")
+
+
+def model_folder(model: str | None) -> Path:
+    """Find a model's folder, fetching it from the hub when it is named by its hub name.
+
+    Args:
+        model: None for the bundled model, a folder's path, or a name such as
+            "microsoft/Phi-4-multimodal-instruct".
+    Raises:
+        BadModelError: there is no such folder, or the hub does not give it.
+    """
+    if model is None:
+        if not BUNDLED_FOLDER.is_dir():
+            raise BadModelError(
+                "The bundled model is missing from assets/bundled: fetch the project again, "
+                "or train it with `python3 launch.py train`."
+            )
+        return BUNDLED_FOLDER
+    # A home that nobody has, or a name too long for any folder, is a folder that is not there.
+    with contextlib.suppress(OSError, RuntimeError):
+        folder = Path(model).expanduser()
+        if folder.is_dir():
+            return folder
+        if folder.exists():
+            raise BadModelError(
+                f"'{model}' is a file: give the folder that holds config.json and the weights."
+            )
+    if HUB_NAME.fullmatch(model) and not model.startswith((".", "/")):
+        return _fetched(model)
+    raise BadModelError(
+        f"There is no model folder '{model}': give a folder that exists, or a hub name such as "
+        "microsoft/Phi-4-multimodal-instruct."
+    )
+
+
+def _fetched(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=list(WANTED_FILES)))
+    except Exception as error:  # the client's errors, and those of the HTTP library below it
+        raise BadModelError(
+            f"The model '{name}' could not be fetched: check the name and the network, "
+            "or give the folder of a model that is on this computer."
+        ) from error

@@ -1,0 +1,222 @@
+"""A weight -> what multiplies by it: as it is, in NF4 (4 bits) or in int8.
+
+Weights are quantised one at a time while a model loads, so the unquantised model never exists as
+a whole. NF4 holds blocks of 64 numbers as indices into 16 levels with one scale a block; int8
+holds one scale an output channel. Neither touches the activations.
+Leaves out: which weights are quantised (model.py) and LoRAs on top (adapters.py).
+Sources: QLoRA, arXiv 2305.14314 (NF4); kernels from bitsandbytes and PyTorch.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final, Protocol
+
+import torch
+import torch.nn.functional as F
+
+from core.config import Quantization
+
+LOGGER: Final = logging.getLogger(__name__)
+
+_NF4_BLOCK: Final = 64
+_NF4_ROWS_AT_ONCE: Final = 64  # rows whose float32 copy fits a core's cache
+# bitsandbytes packs 32 output rows together for the CPU and cannot split a block between rows.
+_NF4_OUT_MULTIPLE: Final = 32
+# Above so many rows PyTorch's int8 kernel, made for single tokens, loses to unpack-and-multiply.
+_INT8_PACKED_MAX_ROWS: Final = 32
+_INT8_MULTIPLE: Final = 16
+
+
+class Weight(Protocol):
+    """A matrix (out, in) that rows of numbers are multiplied by."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(out, in)."""
+
+    def multiply(self, x: torch.Tensor) -> torch.Tensor:
+        """x (..., in) times the matrix's transpose, shape (..., out), in x's type."""
+
+    def dequantize(self) -> torch.Tensor:
+        """The matrix as numbers, shape (out, in)."""
+
+
+class PlainWeight:
+    """A matrix that is not quantised."""
+
+    def __init__(self, weight: torch.Tensor) -> None:
+        self._weight = weight
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(out, in)."""
+        return (self._weight.shape[0], self._weight.shape[1])
+
+    def multiply(self, x: torch.Tensor) -> torch.Tensor:
+        """x (..., in) times the matrix's transpose."""
+        return F.linear(x, self._weight)
+
+    def dequantize(self) -> torch.Tensor:
+        """The matrix itself."""
+        return self._weight
+
+
+class Nf4Weight:
+    """A matrix in NF4, multiplied by bitsandbytes.
+
+    On a CPU with AVX512-BF16 and in bfloat16 the codes are laid out for its fused kernel;
+    elsewhere on a CPU bitsandbytes unpacks the matrix for every product.
+
+    Args:
+        weight: the matrix, both sides fit for the kernel (`fits_nf4`).
+        dtype: the activations' type.
+    """
+
+    def __init__(self, weight: torch.Tensor, dtype: torch.dtype) -> None:
+        bnb = _bitsandbytes()
+        self._dtype = dtype
+        self._matmul = bnb.matmul_4bit
+        self._codes, self._state = _nf4_quantize(weight.to(dtype))
+        if weight.device.type == "cpu" and dtype == torch.bfloat16 and has_fast_nf4_cpu():
+            # This changes the state in place; the codes keep their number of bytes.
+            self._codes, self._state = bnb.functional._convert_weight_packed_for_cpu(
+                self._codes, self._state
+            )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(out, in)."""
+        return (self._state.shape[0], self._state.shape[1])
+
+    def multiply(self, x: torch.Tensor) -> torch.Tensor:
+        """x (..., in) times the matrix's transpose."""
+        product: torch.Tensor = self._matmul(x, self._codes, quant_state=self._state)
+        return product
+
+    def dequantize(self) -> torch.Tensor:
+        """The matrix as the kernel sees it: its product with the identity."""
+        identity = torch.eye(self.shape[1], dtype=self._dtype, device=self._codes.device)
+        return self.multiply(identity).T.contiguous()
+
+
+class Int8Weight:
+    """A matrix in int8 with one scale an output channel, symmetric around zero.
+
+    Args:
+        weight: the matrix.
+        dtype: the activations' type.
+    """
+
+    def __init__(self, weight: torch.Tensor, dtype: torch.dtype) -> None:
+        largest = weight.float().abs().amax(dim=1).clamp(min=1e-12)
+        # Rounding by the scale that is kept, so that no rounding error is added to it later.
+        self._scales = (largest / 127.0).to(dtype)
+        levels = torch.round(weight.float() / self._scales.float()[:, None])
+        self._levels = levels.clamp(-127, 127).to(torch.int8).contiguous()
+        sides_fit = all(side % _INT8_MULTIPLE == 0 for side in weight.shape)
+        self._has_kernel = sides_fit and weight.device.type == "cpu"
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(out, in)."""
+        return (self._levels.shape[0], self._levels.shape[1])
+
+    def multiply(self, x: torch.Tensor) -> torch.Tensor:
+        """x (..., in) times the matrix's transpose."""
+        rows = x.reshape(-1, x.shape[-1])
+        if self._has_kernel and rows.shape[0] <= _INT8_PACKED_MAX_ROWS:
+            product = torch._weight_int8pack_mm(rows, self._levels, self._scales)
+        else:
+            product = F.linear(rows, self._levels.to(x.dtype)) * self._scales
+        return product.view(*x.shape[:-1], -1)
+
+    def dequantize(self) -> torch.Tensor:
+        """The matrix as numbers."""
+        return self._levels.to(self._scales.dtype) * self._scales[:, None]
+
+
+def quantize(
+    weight: torch.Tensor, quantization: Quantization, dtype: torch.dtype, name: str
+) -> Weight:
+    """Hold a matrix as `quantization` says; a matrix the kernel cannot take stays as it is.
+
+    Args:
+        weight: shape (out, in), on the device where it will be used; not kept when quantised.
+        quantization: "nf4", "int8" or "none".
+        dtype: the activations' type.
+        name: the tensor's name, for the log line about a matrix that is not quantised.
+    """
+    if quantization == "int8":
+        return Int8Weight(weight, dtype)
+    if quantization == "nf4" and fits_nf4(weight):
+        return Nf4Weight(weight, dtype)
+    if quantization == "nf4":
+        LOGGER.info("%s %s does not fit NF4 and stays unquantised", name, tuple(weight.shape))
+    # A copy: the tensor may be a view of the file, which must not back a model that is running.
+    return PlainWeight(weight.to(dtype, copy=True))
+
+
+def fits_nf4(weight: torch.Tensor) -> bool:
+    """Whether bitsandbytes' kernels can take a matrix of this shape."""
+    num_out, num_in = weight.shape
+    return num_out % _NF4_OUT_MULTIPLE == 0 and num_in % _NF4_BLOCK == 0
+
+
+def has_fast_nf4_cpu() -> bool:
+    """Whether this CPU runs bitsandbytes' fused NF4 kernel (AVX512-BF16)."""
+    return bool(_bitsandbytes().functional.has_avx512bf16())
+
+
+def _nf4_quantize(weight: torch.Tensor) -> tuple[torch.Tensor, Any]:
+    """Codes and state in bitsandbytes' own layout."""
+    functional = _bitsandbytes().functional
+    if weight.device.type != "cpu":
+        codes, state = functional.quantize_4bit(
+            weight.contiguous(), blocksize=_NF4_BLOCK, quant_type="nf4"
+        )
+        return codes, state
+    levels = functional.get_4bit_type("nf4", device="cpu")
+    codes, largest = _nf4_codes(weight, levels)
+    state = functional.QuantState(
+        absmax=largest,
+        shape=weight.shape,
+        code=levels,
+        blocksize=_NF4_BLOCK,
+        quant_type="nf4",
+        dtype=weight.dtype,
+    )
+    return codes, state
+
+
+def _nf4_codes(weight: torch.Tensor, levels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The same codes as bitsandbytes' CPU routine gives, in a quarter of its time.
+
+    Returns:
+        Two codes a byte, the first in the high half, shape (numel / 2, 1), and every block's
+        largest magnitude, float32, shape (numel / 64,).
+    """
+    middles = ((levels[1:] + levels[:-1]) / 2).tolist()
+    codes = torch.empty(weight.shape, dtype=torch.uint8)
+    largest = torch.empty(weight.shape[0], weight.shape[1] // _NF4_BLOCK)
+    for start in range(0, weight.shape[0], _NF4_ROWS_AT_ONCE):
+        rows = slice(start, start + _NF4_ROWS_AT_ONCE)
+        blocks = weight[rows].float().view(-1, _NF4_BLOCK)
+        magnitudes = blocks.abs().amax(dim=1)
+        blocks = blocks / magnitudes.clamp(min=1e-30)[:, None]
+        index = torch.zeros(blocks.shape, dtype=torch.uint8)
+        for middle in middles:
+            index += blocks > middle
+        codes[rows] = index.view(-1, weight.shape[1])
+        largest[rows] = magnitudes.view(-1, largest.shape[1])
+    pairs = codes.view(-1, 2)
+    return (pairs[:, :1] << 4) | pairs[:, 1:], largest.view(-1)
+
+
+def _bitsandbytes() -> Any:
+    """bitsandbytes, imported when first needed: it takes a second and a text test never does."""
+    # It warns about an optional package that would fetch kernels from the network: not for us.
+    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
+    import bitsandbytes
+
+    return bitsandbytes

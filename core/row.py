@@ -1,0 +1,92 @@
+"""One turn inside the engine: what is fed next, what was sampled, when what happened."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import torch
+
+from core.detokenize import TextStream
+from core.router import Route
+from core.sampler import Sampler
+from core.sampling_options import SamplingOptions
+from core.stats import TurnStats, resident_memory_bytes
+from core.tokenizer import Tokenizer
+from core.turn import Turn
+
+
+@dataclass
+class Times:
+    """Moments of a turn, in seconds of the monotonic clock; 0.0 is "not yet"."""
+
+    submitted_s: float = 0.0
+    admitted_s: float = 0.0
+    inputs_ready_s: float = 0.0
+    encoded_s: float = 0.0
+    first_token_s: float = 0.0
+    last_token_s: float = 0.0
+
+    def sampled(self, is_stop: bool) -> None:
+        """Note a sampled token; one that only ends the reply is not timed as one of its tokens."""
+        now_s = time.monotonic()
+        self.first_token_s = self.first_token_s or now_s
+        if not is_stop:
+            self.last_token_s = now_s
+
+
+class Row:
+    """A turn's state while it is answered; only the engine's worker touches it.
+
+    Args:
+        turn: where its events go.
+        route: its adapter and audio projector.
+        options: its sampling.
+        tokenizer: of the checkpoint.
+    """
+
+    def __init__(
+        self, turn: Turn, route: Route, options: SamplingOptions, tokenizer: Tokenizer
+    ) -> None:
+        self.turn = turn
+        self.route = route
+        self.sampler = Sampler(options)
+        self.text = TextStream(tokenizer, options.stop)
+        self.times = Times()
+        self.slot = -1
+        self.max_tokens = options.max_new_tokens
+        self.prompt = torch.empty(0)
+        self.pending: torch.Tensor | None = None  # embeddings still to be fed
+        self.logits: torch.Tensor | None = None  # waiting to be sampled from
+        self.next_id: int | None = None  # sampled, not yet fed
+        self.reply_ids: list[int] = []
+
+    def begin(self, prompt: torch.Tensor, num_context_tokens: int) -> None:
+        """Set the prompt's embeddings, (num_tokens, hidden), and with them the last length."""
+        self.prompt = prompt
+        self.pending = prompt
+        self.max_tokens = min(self.max_tokens + len(prompt), num_context_tokens)
+
+    @property
+    def num_tokens(self) -> int:
+        """Length of the sequence so far, the reply's sampled tokens included."""
+        return len(self.prompt) + len(self.reply_ids)
+
+    def stats(self) -> TurnStats:
+        """What the turn cost; stages that were not reached are 0."""
+        times = self.times
+
+        def span_ms(start_s: float, end_s: float) -> float:
+            return max(0.0, (end_s - start_s) * 1000.0) if start_s and end_s else 0.0
+
+        return TurnStats(
+            num_prompt_tokens=len(self.prompt),
+            num_reply_tokens=len(self.reply_ids),
+            queued_ms=span_ms(times.submitted_s, times.admitted_s),
+            inputs_ms=span_ms(times.admitted_s, times.inputs_ready_s),
+            encode_ms=span_ms(times.inputs_ready_s, times.encoded_s),
+            prefill_ms=span_ms(times.encoded_s, times.first_token_s),
+            decode_ms=span_ms(times.first_token_s, times.last_token_s),
+            time_to_first_token_ms=span_ms(times.submitted_s, times.first_token_s),
+            memory_bytes=resident_memory_bytes(),
+        )

@@ -1,0 +1,63 @@
+"""What a turn cost: time to first token by stage, tokens per second, memory.
+
+Leaves out: printing (app/, launch.py) and benchmarks (tests/benchmarks).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class TurnStats:
+    """The measures of one turn. Times are milliseconds of wall clock, counts are tokens.
+
+    The stages before the first token follow one another, so that
+    `queued_ms + inputs_ms + encode_ms + prefill_ms` is about `time_to_first_token_ms`.
+
+    Args:
+        num_prompt_tokens: tokens fed to the decoder, media included.
+        num_reply_tokens: tokens sampled, the stop token not counted.
+        queued_ms: waiting for the engine.
+        inputs_ms: decoding media, tiling, log-mel, tokenizing.
+        encode_ms: vision and audio encoders and projectors.
+        prefill_ms: the prompt through the decoder, up to the first sampled token.
+        decode_ms: from the first sampled token to the last.
+        time_to_first_token_ms: from submission to the first sampled token.
+        memory_bytes: resident memory of the process at the end of the turn.
+    """
+
+    num_prompt_tokens: int = 0
+    num_reply_tokens: int = 0
+    queued_ms: float = 0.0
+    inputs_ms: float = 0.0
+    encode_ms: float = 0.0
+    prefill_ms: float = 0.0
+    decode_ms: float = 0.0
+    time_to_first_token_ms: float = 0.0
+    memory_bytes: int = 0
+
+    @property
+    def tokens_per_s(self) -> float:
+        """Decoding speed after the first token; 0.0 where fewer than two were sampled."""
+        if self.num_reply_tokens < 2 or self.decode_ms <= 0.0:
+            return 0.0
+        return (self.num_reply_tokens - 1) / self.decode_ms * 1000.0
+
+    def as_dict(self) -> dict[str, float | int]:
+        """Every measure and the speed, rounded for people."""
+        values = {key: round(value, 1) for key, value in asdict(self).items()}
+        return {**values, "tokens_per_s": round(self.tokens_per_s, 1)}
+
+
+def resident_memory_bytes() -> int:
+    """Resident memory of this process; 0 where the system does not tell."""
+    try:
+        with Path("/proc/self/status").open(encoding="ascii") as status:
+            for line in status:
+                if line.startswith("VmRSS:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return 0

@@ -1,0 +1,1 @@
+"""The recipe of the bundled model: its small world, its data, its stages, its evaluation."""

@@ -1,0 +1,127 @@
+"""What the stages share: the learner, its materials, and the stage that learns replies.
+
+Leaves out: what each stage learns (stages.py, vision_stages.py, speech_stages.py).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import torch
+from torch import nn
+
+from core.tokenizer import Tokenizer
+from core.training.dialogues import Dialogue
+from core.training.examples import MediaTokens, RowEncoder, collate_by_length
+from core.training.learner import Encoding, Learner, picture_encodings, sound_encodings
+from core.training.loop import Schedule, Stage
+from core.training.materials import Materials
+from core.training.world import Split
+
+NUM_VALIDATION: Final = 256
+
+
+@dataclass
+class Course:
+    """Everything the stages share.
+
+    Args:
+        learner: the model under training.
+        tokenizer: ours, on the recipe's vocabulary.
+        materials: pictures and clips of each split, made when first asked for.
+        scale: every stage takes this share of its steps.
+    """
+
+    learner: Learner
+    tokenizer: Tokenizer
+    materials: Materials
+    scale: float = 1.0
+    sounds: dict[Split, dict[int, torch.Tensor]] = field(default_factory=dict)
+    pictures: dict[Split, dict[int, Encoding]] = field(default_factory=dict)
+
+    def steps(self, num: int) -> int:
+        """A number of steps at this course's scale."""
+        return max(2, round(num * self.scale))
+
+    def row_encoder(self, split: Split) -> RowEncoder:
+        """Encodes dialogues whose media come from one split."""
+        config = self.learner.config
+        media = MediaTokens(
+            image_id=config.vision_config.image_token_id,
+            audio_id=config.audio_config.audio_token_id,
+            picture_tokens=lambda i: picture_tokens(self.materials.pictures(split).masks[i]),
+            sound_tokens=lambda i: -(-self.materials.clips(split).num_frames(i) // 8),
+        )
+        return RowEncoder(self.tokenizer, media)
+
+    def sound_encodings(self, split: Split) -> dict[int, torch.Tensor]:
+        """The frozen audio encoder's outputs, computed once after its stage."""
+        if split not in self.sounds:
+            self.sounds[split] = sound_encodings(self.learner, self.materials.clips(split))
+        return self.sounds[split]
+
+    def picture_encodings(self, split: Split) -> dict[int, Encoding]:
+        """The frozen vision encoder's outputs, computed once after its stage."""
+        if split not in self.pictures:
+            self.pictures[split] = picture_encodings(self.learner, self.materials.pictures(split))
+        return self.pictures[split]
+
+
+def picture_tokens(mask: np.ndarray) -> int:
+    """Placeholders of a picture of one crop: its rows and separators, the global view's, one more.
+
+    Args:
+        mask: bool, shape (patches_a_side, patches_a_side), as in Pictures.masks.
+    """
+    side = len(mask) // 2  # two by two patches become one token
+    pooled = mask[::2, ::2]
+    return int(pooled.sum() + pooled[:, 0].sum() + 1 + side * side + side)
+
+
+MakeDialogue = Callable[[random.Random, Split], Dialogue]
+
+
+def dialogue_stage(
+    course: Course,
+    name: str,
+    parameters: dict[str, nn.Parameter],
+    schedule: Schedule,
+    batch_size: int,
+    make: MakeDialogue,
+    adapter: str | None = None,
+    projector: str = "speech",
+    num_parts: int = 4,
+) -> Stage:
+    """A stage that learns replies: one loss for text, pictures, sounds and both."""
+    learner = course.learner
+    encoders: dict[Split, RowEncoder] = {}
+    pad_id = int(learner.config.pad_token_id)
+
+    def run(rng: random.Random, split: Split, num: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        if split not in encoders:
+            encoders[split] = course.row_encoder(split)
+        rows = [encoders[split].encode(make(rng, split)) for _ in range(num)]
+        results = []
+        for batch in collate_by_length(rows, pad_id, num_parts):
+            with torch.autocast(learner.device.type, torch.bfloat16):
+                sounds = course.sound_encodings(split) if batch.sounds else None
+                pictures = course.picture_encodings(split) if batch.pictures else None
+                embeddings = learner.embed(batch, pictures, sounds, projector)
+                results.append(learner.loss_and_hits(batch, embeddings, adapter))
+        return results
+
+    def loss(step: int) -> torch.Tensor:
+        losses = [loss for loss, _ in run(random.Random(f"{name}-{step}"), "train", batch_size)]
+        return torch.stack(losses).mean()
+
+    @torch.no_grad()
+    def validate() -> dict[str, float]:
+        results = run(random.Random(f"{name}-validation"), "held_out", NUM_VALIDATION)
+        return {"exact": float(torch.cat([hits for _, hits in results]).float().mean())}
+
+    learner.freeze_all_but(parameters)
+    return Stage(name, parameters, schedule, loss, validate)

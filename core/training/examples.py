@@ -1,0 +1,133 @@
+"""Dialogues to training rows: token ids, which of them are learned, where the media go.
+
+Leaves out: how media become embeddings (stages.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+
+from core.prompt import ASSISTANT, END
+from core.tokenizer import Tokenizer
+from core.training.dialogues import Dialogue, PictureRef, SoundRef, UserPart
+
+IGNORED: Final = -100  # the label that cross entropy passes over
+
+
+@dataclass(frozen=True)
+class Row:
+    """One dialogue as the model takes it.
+
+    Args:
+        ids: token ids, placeholders included.
+        labels: the id to predict at each place, or IGNORED; already shifted by one.
+        pictures, sounds: the media's indices, in prompt order.
+    """
+
+    ids: tuple[int, ...]
+    labels: tuple[int, ...]
+    pictures: tuple[int, ...]
+    sounds: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class MediaTokens:
+    """Which ids placeholders are, and how many each picture and sound takes, by its index."""
+
+    image_id: int
+    audio_id: int
+    picture_tokens: Callable[[int], int]
+    sound_tokens: Callable[[int], int]
+
+
+class RowEncoder:
+    """Turns dialogues into rows by the template of core/prompt.py.
+
+    A training row has several replies to learn, so that it is put together turn by turn here;
+    a test holds that its ids equal the prompt's.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, media: MediaTokens) -> None:
+        self.tokenizer = tokenizer
+        self.media = media
+        self.user, self.system, self.assistant, self.end = (
+            tokenizer.control_id(name) for name in ("<|user|>", "<|system|>", ASSISTANT, END)
+        )
+
+    def encode(self, dialogue: Dialogue) -> Row:
+        """One row; each reply and the token that ends it are learned, nothing else."""
+        ids: list[int] = []
+        learned: list[bool] = []
+
+        def add(new: Sequence[int], learn: bool = False) -> None:
+            ids.extend(new)
+            learned.extend([learn] * len(new))
+
+        if dialogue.system:
+            add([self.system, *self._text(dialogue.system, self.system), self.end])
+        for turn in dialogue.turns:
+            add([self.user])
+            for part in turn.user:
+                add(self._part(part, ids[-1]))
+            add([self.end, self.assistant])
+            add([*self._text(turn.reply, self.assistant), self.end], learn=True)
+        targets = [id_ if learn else IGNORED for id_, learn in zip(ids, learned, strict=True)]
+        parts = [part for turn in dialogue.turns for part in turn.user]
+        return Row(
+            ids=tuple(ids[:-1]),
+            labels=tuple(targets[1:]),
+            pictures=tuple(part.index for part in parts if isinstance(part, PictureRef)),
+            sounds=tuple(part.index for part in parts if isinstance(part, SoundRef)),
+        )
+
+    def _text(self, text: str, after: int) -> list[int]:
+        return self.tokenizer.encode_text(text, after=after)
+
+    def _part(self, part: UserPart, after: int) -> list[int]:
+        match part:
+            case PictureRef(index):
+                return [self.media.image_id] * self.media.picture_tokens(index)
+            case SoundRef(index):
+                return [self.media.audio_id] * self.media.sound_tokens(index)
+            case str():
+                return self._text(part, after)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows side by side, padded on the right, where no causal row looks.
+
+    Args:
+        ids, labels: int64, shape (num_rows, num_tokens).
+        pictures, sounds: all media's indices, row by row.
+    """
+
+    ids: torch.Tensor
+    labels: torch.Tensor
+    pictures: tuple[int, ...]
+    sounds: tuple[int, ...]
+
+
+def collate(rows: Sequence[Row], pad_id: int) -> Batch:
+    """Put rows into one batch."""
+    longest = max(len(row.ids) for row in rows)
+    longest += -longest % 8  # few different shapes: the matrix kernels are made for each anew
+    ids = torch.full((len(rows), longest), pad_id)
+    labels = torch.full((len(rows), longest), IGNORED)
+    for index, row in enumerate(rows):
+        ids[index, : len(row.ids)] = torch.tensor(row.ids)
+        labels[index, : len(row.ids)] = torch.tensor(row.labels)
+    pictures = tuple(index for row in rows for index in row.pictures)
+    sounds = tuple(index for row in rows for index in row.sounds)
+    return Batch(ids, labels, pictures, sounds)
+
+
+def collate_by_length(rows: Sequence[Row], pad_id: int, num_parts: int) -> list[Batch]:
+    """Put rows into batches of rows of about the same length, so that little is padding."""
+    ordered = sorted(rows, key=lambda row: len(row.ids))
+    size = -(-len(ordered) // num_parts)
+    return [collate(ordered[i : i + size], pad_id) for i in range(0, len(ordered), size)]

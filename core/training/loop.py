@@ -1,0 +1,168 @@
+"""The optimisation loop: steps, learning rates, checkpoints to go on from, progress.
+
+A stage gives a loss for a step number; everything random in it follows from that number, so
+that a resumed run sees what an unbroken one would have seen.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+CHECKPOINT_EVERY_S: Final = 60.0
+REPORT_EVERY_S: Final = 10.0
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast a stage learns.
+
+    Args:
+        num_steps: optimiser steps.
+        learning_rate: the peak, reached after `num_warmup` steps, then a cosine down to 2 %.
+        weight_decay: on matrices only.
+    """
+
+    num_steps: int
+    learning_rate: float
+    num_warmup: int = 100
+    weight_decay: float = 0.01
+
+    def rate_at(self, step: int) -> float:
+        """The share of the peak learning rate at a step."""
+        warmup = min(self.num_warmup, max(1, self.num_steps // 10))
+        if step < warmup:
+            return (step + 1) / warmup
+        done = (step - warmup) / max(1, self.num_steps - warmup)
+        return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done))
+
+
+@dataclass
+class Stage:
+    """One stage of the recipe.
+
+    Args:
+        name: unique; names the checkpoint and the history.
+        parameters: what is learned, by a name that is stable between runs.
+        schedule: how long and how fast.
+        loss: step number -> loss to minimise.
+        validate: -> figures worth watching.
+    """
+
+    name: str
+    parameters: dict[str, nn.Parameter]
+    schedule: Schedule
+    loss: Callable[[int], torch.Tensor]
+    validate: Callable[[], dict[str, float]]
+
+
+def learn(stage: Stage, folder: Path) -> dict[str, float]:
+    """Run a stage to its end, going on from its checkpoint if there is one.
+
+    Returns:
+        Its validation figures, also kept in `<folder>/<name>.json` with the loss history.
+    """
+    optimizer = _optimizer(stage)
+    checkpoint = folder / f"{stage.name}.safetensors"
+    step, history = _resume(stage, optimizer, checkpoint)
+    record_path = folder / f"{stage.name}.json"
+    if step >= stage.schedule.num_steps and record_path.exists():
+        figures: dict[str, float] = json.loads(record_path.read_text())["figures"]
+        return figures
+    begun = saved = reported = time.monotonic()
+    first = step
+    while step < stage.schedule.num_steps:
+        for group in optimizer.param_groups:
+            group["lr"] = stage.schedule.learning_rate * stage.schedule.rate_at(step)
+        loss = stage.loss(step)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(list(stage.parameters.values()), 1.0)
+        optimizer.step()
+        step += 1
+        now = time.monotonic()
+        if now - reported > REPORT_EVERY_S or step == stage.schedule.num_steps:
+            reported = now
+            history.append((step, float(loss.detach())))
+            _report(stage, step, history[-1][1], (now - begun) / (step - first))
+        if now - saved > CHECKPOINT_EVERY_S:
+            saved = now
+            _save(stage, optimizer, checkpoint, step, history)
+    figures = stage.validate()
+    _save(stage, optimizer, checkpoint, step, history)
+    record = {"name": stage.name, "num_steps": step, "figures": figures, "loss": history}
+    record_path.write_text(json.dumps(record, indent=1))
+    print(f"  {stage.name}: " + ", ".join(f"{k} {v:.3f}" for k, v in figures.items()), flush=True)
+    return figures
+
+
+def _optimizer(stage: Stage) -> torch.optim.AdamW:
+    matrices = [p for p in stage.parameters.values() if p.ndim > 1]
+    others = [p for p in stage.parameters.values() if p.ndim <= 1]
+    groups = [
+        {"params": matrices, "weight_decay": stage.schedule.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=stage.schedule.learning_rate, betas=(0.9, 0.98))
+
+
+def _save(
+    stage: Stage,
+    optimizer: torch.optim.AdamW,
+    path: Path,
+    step: int,
+    history: list[tuple[int, float]],
+) -> None:
+    tensors: dict[str, torch.Tensor] = {}
+    for name, parameter in stage.parameters.items():
+        tensors[f"weight.{name}"] = parameter.detach().contiguous()
+        for key, value in optimizer.state.get(parameter, {}).items():
+            tensors[f"{key}.{name}"] = value.contiguous()
+    metadata = {"step": str(step), "history": json.dumps(history)}
+    partial = path.with_suffix(".part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, partial, metadata)
+    partial.replace(path)
+
+
+def _resume(
+    stage: Stage, optimizer: torch.optim.AdamW, path: Path
+) -> tuple[int, list[tuple[int, float]]]:
+    if not path.exists():
+        return 0, []
+    from safetensors import safe_open
+
+    with safe_open(path, "pt") as opened:
+        metadata = opened.metadata()
+    tensors = load_file(path)
+    for name, parameter in stage.parameters.items():
+        parameter.data.copy_(tensors[f"weight.{name}"])
+        state = {
+            key: tensors[f"{key}.{name}"].to(parameter.device if key != "step" else "cpu")
+            for key in ("step", "exp_avg", "exp_avg_sq")
+            if f"{key}.{name}" in tensors
+        }
+        if state:
+            optimizer.state[parameter] = state
+    history = [(int(step), float(loss)) for step, loss in json.loads(metadata["history"])]
+    return int(metadata["step"]), history
+
+
+def _report(stage: Stage, step: int, loss: float, step_s: float) -> None:
+    left_s = (stage.schedule.num_steps - step) * step_s
+    line = (
+        f"  {stage.name:<20} step {step}/{stage.schedule.num_steps}  loss {loss:.3f}  "
+        f"{step_s * 1000:.0f} ms a step  {left_s / 60:.1f} min left"
+    )
+    end = "\r" if sys.stdout.isatty() and step < stage.schedule.num_steps else "\n"
+    print(line, end=end, flush=True)

@@ -1,0 +1,43 @@
+"""The stages of the recipe, in the paper's order, each as a loss and its validation.
+
+    text             base language model; frozen for good afterwards
+    vision_encoder   the vision encoder on its own: what does each patch show?
+    vision_projector projector alone, then
+    vision           projector + vision LoRA
+    speech_encoder   the audio encoder on its own, by CTC
+    speech_projector projector alone, on transcription, then
+    speech           projector + speech LoRA, on transcription and spoken questions
+    vision_speech    second audio projector + vision LoRA, on spoken questions about pictures
+
+Source: section 4 of the Phi-4-Multimodal report (arXiv 2503.01743), at small scale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from core.training.course import Course, dialogue_stage
+from core.training.dialogues import text_dialogue
+from core.training.loop import Schedule, Stage
+from core.training.speech_stages import speech, speech_encoder, speech_projector, vision_speech
+from core.training.vision_stages import vision, vision_encoder, vision_projector
+
+
+def text(course: Course) -> Stage:
+    """The base language model, on text alone."""
+    parameters = course.learner.parameters("model.embed_tokens.", "model.layers.", "model.norm.")
+    schedule = Schedule(course.steps(1600), 2e-3, weight_decay=0.05)
+    return dialogue_stage(course, "text", parameters, schedule, 128, text_dialogue)
+
+
+STAGES: Final[dict[str, Callable[[Course], Stage]]] = {
+    "text": text,
+    "vision_encoder": vision_encoder,
+    "vision_projector": vision_projector,
+    "vision": vision,
+    "speech_encoder": speech_encoder,
+    "speech_projector": speech_projector,
+    "speech": speech,
+    "vision_speech": vision_speech,
+}

@@ -1,0 +1,1 @@
+"""The tests mirror the tree; media are made in code (media.py)."""

@@ -1,0 +1,137 @@
+"""How long until the page is ready, and until the first token of each kind of question.
+
+    .venv/bin/python -m tests.benchmarks.first_token
+
+Starts the server as a newcomer does (set-up done before), waits until /health says ready, stops
+it; then asks every shipped sample five times in one process. Prints a table and one JSON line,
+with the machine's memory bandwidth and matrix speed measured in the same minute.
+Leaves out: comparison with other engines.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Final
+
+import torch
+
+from core.assistant import Assistant, open_assistant
+from core.config import ModelOptions
+from core.events import RouteSelected, TurnFinished
+from core.messages import AudioPart, Conversation, ImagePart, Message, Part, Role, TextPart
+from core.stats import TurnStats
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+SAMPLES: Final = ROOT / "assets" / "samples"
+NUM_RUNS: Final = 5
+LONGEST_START_S: Final = 120.0
+
+
+def main() -> int:
+    """Measure, print, and return the exit code."""
+    probe = machine_probe()
+    ready_s = page_ready_s()
+    print(f"page ready after {ready_s:.1f} s")
+    assistant = open_assistant(None, ModelOptions())
+    rows = [measure(assistant, sample) for sample in json.loads(_listing())]
+    assistant.close()
+    print(f"{'sample':<36}{'route':<15}{'first':>9}{'then (median)':>16}{'tokens/s':>10}")
+    for row in rows:
+        first, later = f"{row['first_ms']:.0f} ms", f"{row['median_ms']:.0f} ms"
+        speed = f"{row['tokens_per_s']:.0f}"
+        print(f"{row['title']!s:<36}{row['route']!s:<15}{first:>9}{later:>16}{speed:>10}")
+    print(json.dumps({"page_ready_s": round(ready_s, 2), "samples": rows, "machine": probe}))
+    return 0
+
+
+def _listing() -> str:
+    return (SAMPLES / "samples.json").read_text(encoding="utf-8")
+
+
+def machine_probe() -> dict[str, str | float | int]:
+    """What this machine reads and multiplies, in this minute."""
+    numbers = torch.ones(2**26)  # 256 MiB
+    left, right = torch.ones(512, 2048, dtype=torch.bfloat16), torch.ones(2048, 2048).bfloat16()
+    read_s = min(_seconds(lambda: numbers.sum()) for _ in range(5))
+    gemm_s = min(_seconds(lambda: left @ right) for _ in range(5))
+    return {
+        "processor": platform.processor() or platform.machine(),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "read_gb_per_s": round(numbers.nbytes / read_s / 1e9, 1),
+        "bf16_gflop_per_s": round(2 * 512 * 2048 * 2048 / gemm_s / 1e9, 1),
+    }
+
+
+def _seconds(work: object) -> float:
+    assert callable(work)
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun
+
+
+def page_ready_s() -> float:
+    """Seconds from `launch.py` to a page that answers."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    begun = time.monotonic()
+    command = [sys.executable, str(ROOT / "launch.py"), "--no-browser", "--port", str(port)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        while time.monotonic() - begun < LONGEST_START_S:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1) as reply:
+                    if reply.status == 200:
+                        return time.monotonic() - begun
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.05)
+        raise RuntimeError(f"the page was not ready within {LONGEST_START_S:.0f} s")
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+
+
+def measure(assistant: Assistant, sample: dict[str, str]) -> dict[str, str | float]:
+    """Ask a sample several times; time to first token counts from submission."""
+    parts: list[Part] = []
+    if "image" in sample:
+        parts.append(ImagePart((SAMPLES / sample["image"]).read_bytes(), sample["image"]))
+    if "audio" in sample:
+        parts.append(AudioPart((SAMPLES / sample["audio"]).read_bytes(), sample["audio"]))
+    if "text" in sample:
+        parts.append(TextPart(sample["text"]))
+    conversation = Conversation((Message(Role.USER, tuple(parts)),))
+    results = [_ask(assistant, conversation) for _ in range(NUM_RUNS)]
+    first_tokens = [stats.time_to_first_token_ms for _, _, stats in results]
+    return {
+        "title": sample["title"],
+        "route": results[0][0],
+        "reply": results[0][1],
+        "first_ms": round(first_tokens[0], 1),
+        "median_ms": round(statistics.median(first_tokens[1:]), 1),
+        "tokens_per_s": round(statistics.median(stats.tokens_per_s for *_, stats in results), 1),
+    }
+
+
+def _ask(assistant: Assistant, conversation: Conversation) -> tuple[str, str, TurnStats]:
+    label = ""
+    for event in assistant.submit(conversation).events():
+        if isinstance(event, RouteSelected):
+            label = event.route.label
+        if isinstance(event, TurnFinished):
+            return label, event.text, event.stats
+    raise RuntimeError("the turn failed")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,32 @@
+"""The README's figures are those that a command has written, and its files are there."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from core.training.evaluate import markdown_table
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+README: Final = (ROOT / "README.md").read_text(encoding="utf-8")
+EVALUATION: Final = ROOT / "assets" / "bundled" / "evaluation.json"
+
+
+def test_table_of_skills_is_the_evaluation_that_is_shipped() -> None:
+    assert markdown_table(json.loads(EVALUATION.read_text(encoding="utf-8"))) in README
+
+
+@pytest.mark.parametrize("path", re.findall(r"\]\((?!http)([^)#]+)\)", README))
+def test_linked_file_exists(path: str) -> None:
+    assert (ROOT / path).exists()
+
+
+@pytest.mark.parametrize(
+    "path", re.findall(r"^((?:core|app|audio|vision|assets|tests)/[\w/.]*)\s{2,}", README, re.M)
+)
+def test_file_of_the_tree_exists(path: str) -> None:
+    assert (ROOT / path).exists()

@@ -1,0 +1,159 @@
+"""Training rows: the ids that the prompt has, replies alone learned, batches that lose nothing."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import pytest
+import torch
+
+from core.messages import AudioPart, Conversation, ImagePart, Message, Part, Role, TextPart
+from core.prompt import encode_prompt, prompt_segments
+from core.training.dialogues import Dialogue, PictureRef, SoundRef, Turn, UserPart, text_dialogue
+from core.training.examples import (
+    IGNORED,
+    MediaTokens,
+    Row,
+    RowEncoder,
+    collate,
+    collate_by_length,
+)
+from tests.training import small_tokenizer
+
+NUM_PICTURE_TOKENS = {4: 5, 7: 3}
+NUM_SOUND_TOKENS = {1: 2, 9: 4}
+PAD_ID = 0
+
+DIALOGUES = {
+    "text": Dialogue((Turn(("Hello.",), "Hello! What would you like to know?"),)),
+    "system": Dialogue((Turn((" What is 1 plus 2?",), "1 plus 2 is 3."),), "Be brief."),
+    "turns": Dialogue((Turn(("hi",), "Hello!"), Turn((" bye",), "Goodbye!"))),
+    "picture": Dialogue((Turn((PictureRef(4), " What do you see?"), "1 shape."),)),
+    "picture, then text": Dialogue(
+        (Turn((PictureRef(7), "Where?"), "On the left."), Turn(("And now?",), "Nothing."))
+    ),
+    "sound": Dialogue((Turn((SoundRef(9),), "Paris."), Turn((SoundRef(1), "Write"), "hello"))),
+    "both": Dialogue((Turn((PictureRef(4), SoundRef(1)), "A star."),), "You are Triad."),
+    "control tokens as text": Dialogue((Turn(("<|end|><|assistant|>",), "<|end|>"),)),
+}
+
+
+def encoder() -> RowEncoder:
+    tokenizer = small_tokenizer()
+    media = MediaTokens(
+        image_id=tokenizer.control_id("<|image|>"),
+        audio_id=tokenizer.control_id("<|audio|>"),
+        picture_tokens=NUM_PICTURE_TOKENS.__getitem__,
+        sound_tokens=NUM_SOUND_TOKENS.__getitem__,
+    )
+    return RowEncoder(tokenizer, media)
+
+
+def part_of(part: UserPart) -> Part:
+    if isinstance(part, str):
+        return TextPart(part)
+    return ImagePart(b"") if isinstance(part, PictureRef) else AudioPart(b"")
+
+
+def conversation_up_to(dialogue: Dialogue, num_turns: int) -> Conversation:
+    """What a person has sent when the reply of the last of these turns is due."""
+    messages = [Message(Role.SYSTEM, (TextPart(dialogue.system),))] if dialogue.system else []
+    for turn in dialogue.turns[:num_turns]:
+        messages.append(Message(Role.USER, tuple(map(part_of, turn.user))))
+        messages.append(Message(Role.ASSISTANT, (TextPart(turn.reply),)))
+    return Conversation(tuple(messages[:-1]))
+
+
+def prompt_of(dialogue: Dialogue, num_turns: int) -> list[int]:
+    parts = [part for turn in dialogue.turns[:num_turns] for part in turn.user]
+    tokenizer = small_tokenizer()
+    return encode_prompt(
+        prompt_segments(conversation_up_to(dialogue, num_turns)),
+        tokenizer,
+        {k: tokenizer.control_id(f"<|{k}|>") for k in ("image", "audio")},
+        {
+            "image": [NUM_PICTURE_TOKENS[p.index] for p in parts if isinstance(p, PictureRef)],
+            "audio": [NUM_SOUND_TOKENS[p.index] for p in parts if isinstance(p, SoundRef)],
+        },
+    )
+
+
+def check_row(dialogue: Dialogue) -> None:
+    """Every reply is learned behind exactly the prompt that asks for it, and nothing else is."""
+    row, end = encoder().encode(dialogue), small_tokenizer().control_id("<|end|>")
+    expected = [IGNORED] * len(row.ids)
+    for num_turns, turn in enumerate(dialogue.turns, 1):
+        prompt = prompt_of(dialogue, num_turns)
+        assert list(row.ids[: len(prompt)]) == prompt
+        reply = [*small_tokenizer().encode_text(turn.reply, after=prompt[-1]), end]
+        expected[len(prompt) - 1 : len(prompt) - 1 + len(reply)] = reply
+    assert list(row.labels) == expected
+    assert row.labels[-1] == end
+
+
+@pytest.mark.parametrize("name", DIALOGUES)
+def test_a_row_has_the_ids_of_the_prompt_and_learns_replies_alone(name: str) -> None:
+    check_row(DIALOGUES[name])
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_rows_of_the_recipes_own_dialogues_equal_prompts(seed: int) -> None:
+    check_row(text_dialogue(random.Random(seed)))
+
+
+@pytest.mark.parametrize("name", DIALOGUES)
+def test_labels_are_the_ids_one_place_earlier(name: str) -> None:
+    row = encoder().encode(DIALOGUES[name])
+    learned = [i for i, label in enumerate(row.labels[:-1]) if label != IGNORED]
+    assert learned
+    assert all(row.labels[i] == row.ids[i + 1] for i in learned)
+
+
+def test_media_are_listed_in_prompt_order() -> None:
+    turns = (
+        Turn((PictureRef(7), SoundRef(9)), "one"),
+        Turn((PictureRef(4), "and", SoundRef(1)), "two"),
+    )
+    row = encoder().encode(Dialogue(turns))
+    assert (row.pictures, row.sounds) == ((7, 4), (9, 1))
+    assert row.ids.count(small_tokenizer().control_id("<|image|>")) == 3 + 5
+    assert row.ids.count(small_tokenizer().control_id("<|audio|>")) == 4 + 2
+
+
+def rows_of(lengths: list[int]) -> list[Row]:
+    return [
+        Row(tuple(range(100, 100 + n)), tuple(range(101, 101 + n)), (i,), (i, i + 50))
+        for i, n in enumerate(lengths)
+    ]
+
+
+def test_rows_are_padded_on_the_right_with_nothing_to_learn() -> None:
+    rows = rows_of([3, 9, 1])
+    batch = collate(rows, PAD_ID)
+    assert batch.ids.shape == batch.labels.shape == (3, 16)
+    assert batch.ids.dtype == batch.labels.dtype == torch.int64
+    for index, row in enumerate(rows):
+        num = len(row.ids)
+        assert batch.ids[index].tolist() == [*row.ids, *[PAD_ID] * (16 - num)]
+        assert batch.labels[index].tolist() == [*row.labels, *[IGNORED] * (16 - num)]
+    assert batch.pictures == (0, 1, 2)
+    assert batch.sounds == (0, 50, 1, 51, 2, 52)
+
+
+@pytest.mark.parametrize("num_rows", [1, 2, 5, 8, 33])
+@pytest.mark.parametrize("num_parts", [1, 4])
+def test_batches_by_length_keep_every_row_and_its_media_beside_it(
+    num_rows: int, num_parts: int
+) -> None:
+    rng = random.Random(num_rows)
+    rows = rows_of([rng.randint(1, 40) for _ in range(num_rows)])
+    batches = collate_by_length(rows, PAD_ID, num_parts)
+    assert len(batches) <= num_parts
+    seen = Counter[tuple[int, int]]()
+    for batch in batches:
+        for ids, picture in zip(batch.ids, batch.pictures, strict=True):
+            seen[picture, int((ids != PAD_ID).sum())] += 1
+    assert seen == Counter((row.pictures[0], len(row.ids)) for row in rows)
+    widths = [batch.ids.shape[1] for batch in batches]
+    assert widths == sorted(widths)

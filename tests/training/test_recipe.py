@@ -1,0 +1,125 @@
+"""The whole recipe in miniature: every stage for two steps, and a model folder at its end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+from core.config import ModelOptions
+from core.inputs import ModelInputs
+from core.model import load_model
+from core.router import ROUTES, InputMode
+from core.tokenizer import Tokenizer
+from core.training import course, recipe, speech_stages, vision_stages, vocabulary
+from core.training.materials import Materials, clip_at
+from core.training.recipe import NEEDS, main
+from core.training.stages import STAGES
+from tests.training import without_compiler
+
+BARE = ["--scale", "0", "--materials", "0", "--device", "cpu", "--threads", "1"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """Where a run worked, and what it wrote."""
+
+    work: Path
+    out: Path
+
+
+@pytest.fixture(scope="module")
+def small() -> Iterator[None]:
+    """Fewer sentences, held-out cases and clips than the recipe's, and no compiling."""
+    num_threads = torch.get_num_threads()
+    with pytest.MonkeyPatch.context() as patch:
+        without_compiler(patch)
+        patch.setattr(vocabulary, "NUM_SENTENCES", 1000)
+        patch.setattr(recipe, "NUM_HELD_OUT", 12)
+        for module in (course, speech_stages, vision_stages):
+            patch.setattr(module, "NUM_VALIDATION", 8)
+        yield
+    torch.set_num_threads(num_threads)
+
+
+@pytest.fixture(scope="module")
+def run(small: None, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The recipe from nothing to a model folder."""
+    folder = tmp_path_factory.mktemp("recipe")
+    made = Run(folder / "work", folder / "out")
+    assert main(["all", "--work", str(made.work), "--out", str(made.out), *BARE]) == 0
+    return made
+
+
+@pytest.mark.espeak
+def test_every_stage_ends_with_its_figures_and_a_checkpoint(run: Run) -> None:
+    for name in STAGES:
+        record = json.loads((run.work / f"{name}.json").read_text())
+        assert record["num_steps"] == 2
+        assert all(0 <= figure <= 1 for figure in record["figures"].values())
+        assert all(loss > 0 for _, loss in record["loss"])
+        assert (run.work / f"{name}.safetensors").exists()
+
+
+@pytest.mark.espeak
+def test_what_the_recipe_writes_is_a_model_that_answers(run: Run) -> None:
+    model = load_model(run.out, ModelOptions(device="cpu"))
+    tokenizer = Tokenizer.from_folder(run.out)
+    assert set(model.adapters) == {"vision", "speech"}
+    ids = torch.tensor(tokenizer.encode_text("Hello."))
+    inputs = ModelInputs(ids, ROUTES[InputMode.LANGUAGE])
+    cache = model.new_kv_cache(1, inputs.num_tokens)
+    logits = model.forward(model.embed(inputs)[None], cache, [0], [None])
+    assert logits.shape == (1, model.config.vocab_size)
+    assert logits.isfinite().all()
+
+
+@pytest.mark.espeak
+def test_a_finished_run_started_again_writes_the_same_model(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = (run.out / "model.safetensors").read_bytes()
+    monkeypatch.setattr("core.training.materials._in_pool", None)  # nothing is drawn again
+    again = run.out.with_name("again")
+    assert main(["all", "--work", str(run.work), "--out", str(again), *BARE]) == 0
+    assert (again / "model.safetensors").read_bytes() == first
+    for adapter in ("vision-lora", "speech-lora"):
+        name = f"{adapter}/adapter_model.safetensors"
+        assert (again / name).read_bytes() == (run.out / name).read_bytes()
+
+
+@pytest.mark.espeak
+def test_materials_are_what_their_indices_say(run: Run) -> None:
+    folder = run.work / "materials"
+    materials = Materials(folder, 64, 64, 12, lambda *_: pytest.fail("made anew"))
+    assert len(materials.pictures("train")) == 64
+    clips = materials.clips("held_out")
+    assert len(clips) == 12
+    for index in range(12):
+        clip = clip_at("held_out", index, num_scenes=12)
+        assert clips.about[index] == clip
+        num_words = len(clip.spoken.split())
+        assert 10 * num_words < clips.num_frames(index) < 100 * num_words + 100
+        assert clips.log_mel(index).shape == (clips.num_frames(index), 80)
+
+
+def test_a_stage_needs_all_that_it_builds_on() -> None:
+    assert set(NEEDS) == set(STAGES)
+    order = list(STAGES)
+    for name, needed in NEEDS.items():
+        assert list(needed) == [each for each in order if each in needed]
+        assert all(order.index(each) < order.index(name) for each in needed)
+        assert all(set(NEEDS[each]) <= set(needed) for each in needed)
+
+
+def test_without_espeak_training_says_what_to_install(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(recipe, "has_synthesizer", lambda: False)
+    assert main(["--work", str(tmp_path / "work")]) == 2
+    assert "apt install espeak-ng" in capsys.readouterr().out
+    assert not (tmp_path / "work").exists()

@@ -1,0 +1,1 @@
+"""Pictures: files in, upright RGB and 448 px tiles out."""
