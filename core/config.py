@@ -26,7 +26,8 @@ class ModelOptions:
     """How to load a model.
 
     Args:
-        dtype: the type of everything that is not quantised; "auto" is bfloat16.
+        dtype: the type of everything that is not quantised; "auto" is bfloat16, or float32 on a
+            CPU that has no instructions for bfloat16 and would take fifty times as long.
         quantization: what the decoder's linears are held in: "nf4" 4 bits, "int8" 8 bits,
             "none" as they are. Everything else stays in `dtype`.
         device: "auto" is CUDA where there is one, else the CPU.
@@ -53,16 +54,13 @@ class ModelOptions:
         Raises:
             BadOptionError: CUDA is asked for where there is none.
         """
-        return replace(
-            self,
-            dtype="bfloat16" if self.dtype == "auto" else self.dtype,
-            device=_resolve_device(self.device),
-        )
+        device = _resolve_device(self.device)
+        return replace(self, dtype=_resolve_dtype(self.dtype, device), device=device)
 
     @property
     def torch_dtype(self) -> torch.dtype:
         """`dtype` as torch knows it."""
-        return TORCH_DTYPES["bfloat16" if self.dtype == "auto" else self.dtype]
+        return TORCH_DTYPES[self.resolved().dtype]
 
 
 @dataclass(frozen=True)
@@ -77,6 +75,21 @@ class AdapterConfig:
     def scale(self) -> float:
         """The factor on what the LoRA adds."""
         return self.alpha / self.rank
+
+
+def has_fast_bfloat16(device: str) -> bool:
+    """Whether matrix products in bfloat16 are at least about as fast as in float32.
+
+    Args:
+        device: "cpu" or "cuda".
+    """
+    return device != "cpu" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def _resolve_dtype(dtype: Dtype, device: Device) -> Dtype:
+    if dtype == "auto":
+        return "bfloat16" if has_fast_bfloat16(device) else "float32"
+    return dtype
 
 
 def _resolve_device(device: Device) -> Device:

@@ -14,6 +14,7 @@ const root = element.querySelector(".triad-camera");
 const button = root.querySelector('[data-action="toggle"]');
 const preview = root.querySelector(".triad-preview");
 const video = root.querySelector("video");
+const snapButton = root.querySelector('[data-action="snap"]');
 const stateLine = root.querySelector(".triad-state");
 let stream = null;
 let opening = null; // the request the browser is asking about, if any
@@ -44,7 +45,13 @@ async function open() {
   preview.hidden = false;
   button.setAttribute("aria-expanded", "true");
   await video.play();
-  root.querySelector('[data-action="snap"]').focus();
+}
+
+// Until the first frame is there, there is nothing to take.
+function frameArrived() {
+  if (!stream) return;
+  snapButton.disabled = false;
+  snapButton.focus();
 }
 
 function stop(opened) {
@@ -56,12 +63,12 @@ function close() {
   if (stream) stop(stream);
   stream = null;
   video.srcObject = null;
+  snapButton.disabled = true;
   preview.hidden = true;
   button.setAttribute("aria-expanded", "false");
 }
 
 function snap() {
-  if (!video.videoWidth) return;
   const canvas = document.createElement("canvas");
   canvas.width = video.videoWidth;
   canvas.height = video.videoHeight;
@@ -72,7 +79,8 @@ function snap() {
 }
 
 button.addEventListener("click", () => (stream || opening ? close() : open()));
-root.querySelector('[data-action="snap"]').addEventListener("click", snap);
+snapButton.addEventListener("click", snap);
+video.addEventListener("loadeddata", frameArrived);
 root.querySelector('[data-action="close"]').addEventListener("click", close);
 document.addEventListener("triad-escape", (event) => {
   if (!stream && !opening) return;

@@ -17,7 +17,13 @@ from torch import nn
 from core.tokenizer import Tokenizer
 from core.training.dialogues import Dialogue
 from core.training.examples import MediaTokens, RowEncoder, collate_by_length
-from core.training.learner import Encoding, Learner, picture_encodings, sound_encodings
+from core.training.learner import (
+    Encoding,
+    Learner,
+    encode_pictures,
+    picture_encodings,
+    sound_encodings,
+)
 from core.training.loop import Schedule, Stage
 from core.training.materials import Materials
 from core.training.world import Split
@@ -34,12 +40,14 @@ class Course:
         tokenizer: ours, on the recipe's vocabulary.
         materials: pictures and clips of each split, made when first asked for.
         scale: every stage takes this share of its steps.
+        goes_on: the learner began as a finished model, whose projectors are not begun anew.
     """
 
     learner: Learner
     tokenizer: Tokenizer
     materials: Materials
     scale: float = 1.0
+    goes_on: bool = False
     sounds: dict[Split, dict[int, torch.Tensor]] = field(default_factory=dict)
     pictures: dict[Split, dict[int, Encoding]] = field(default_factory=dict)
 
@@ -95,11 +103,23 @@ def dialogue_stage(
     adapter: str | None = None,
     projector: str = "speech",
     num_parts: int = 4,
+    learns_encoder: bool = False,
 ) -> Stage:
-    """A stage that learns replies: one loss for text, pictures, sounds and both."""
+    """A stage that learns replies: one loss for text, pictures, sounds and both.
+
+    Args:
+        learns_encoder: the vision encoder is among the parameters, so that its outputs are
+            computed anew for every batch.
+    """
     learner = course.learner
     encoders: dict[Split, RowEncoder] = {}
     pad_id = int(learner.config.pad_token_id)
+
+    def encodings(split: Split, indices: tuple[int, ...]) -> dict[int, Encoding]:
+        if not learns_encoder:
+            return course.picture_encodings(split)
+        unique = tuple(dict.fromkeys(indices))
+        return encode_pictures(learner, course.materials.pictures(split), unique)
 
     def run(rng: random.Random, split: Split, num: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
         if split not in encoders:
@@ -107,9 +127,9 @@ def dialogue_stage(
         rows = [encoders[split].encode(make(rng, split)) for _ in range(num)]
         results = []
         for batch in collate_by_length(rows, pad_id, num_parts):
-            with torch.autocast(learner.device.type, torch.bfloat16):
+            with learner.autocast():
                 sounds = course.sound_encodings(split) if batch.sounds else None
-                pictures = course.picture_encodings(split) if batch.pictures else None
+                pictures = encodings(split, batch.pictures) if batch.pictures else None
                 embeddings = learner.embed(batch, pictures, sounds, projector)
                 results.append(learner.loss_and_hits(batch, embeddings, adapter))
         return results

@@ -17,6 +17,7 @@ from tokenizers import Tokenizer as RawTokenizer
 from torch import nn
 from transformers import Phi4MultimodalForCausalLM
 
+from core.config import has_fast_bfloat16
 from core.training.architecture import (
     ADAPTER_ALPHA_PER_RANK,
     ADAPTER_RANKS,
@@ -36,12 +37,13 @@ class Learner:
     Args:
         raw_tokenizer: decides the vocabulary.
         seed: of the first weights.
-        device: where it learns; bfloat16 autocast on every device.
+        device: where it learns; with bfloat16 autocast where the device is fast at it.
     """
 
     def __init__(self, raw_tokenizer: RawTokenizer, seed: int, device: str) -> None:
         torch.manual_seed(seed)
         self.device = torch.device(device)
+        self.dtype = torch.bfloat16 if has_fast_bfloat16(self.device.type) else torch.float32
         self.config = bundled_config(raw_tokenizer)
         base = Phi4MultimodalForCausalLM(self.config)
         _initialise(base, self.config.num_hidden_layers)
@@ -97,6 +99,11 @@ class Learner:
             parameter.requires_grad_(False)
         for parameter in parameters.values():
             parameter.requires_grad_(True)
+
+    def autocast(self) -> torch.autocast:
+        """Inside, matrix products run in the learner's type."""
+        is_low = self.dtype == torch.bfloat16
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=is_low)
 
     @contextmanager
     def adapter(self, name: str | None) -> Iterator[None]:
@@ -205,8 +212,8 @@ class Learner:
         """
         labels = batch.labels.to(self.device)
         with self.adapter(adapter):
-            # bfloat16 from the start: the residual stream is what it will be in use.
-            output = self.decoder(inputs_embeds=embeddings.bfloat16(), use_cache=False)
+            # In its type from the start: the residual stream is what it will be in use.
+            output = self.decoder(inputs_embeds=embeddings.to(self.dtype), use_cache=False)
         hidden = output.last_hidden_state
         learned = labels != IGNORED
         logits = self.causal_lm.lm_head(hidden[learned]).float()
@@ -234,18 +241,32 @@ def picture_encodings(learner: Learner, pictures: Pictures) -> dict[int, Encodin
         rows and columns of the crop hold picture.
     """
     outputs: dict[int, Encoding] = {}
-    with torch.no_grad(), torch.autocast(learner.device.type, torch.bfloat16):
+    with torch.no_grad(), learner.autocast():
         for start in range(0, len(pictures), 32):
             indices = tuple(range(start, min(start + 32, len(pictures))))
-            crops, masks = picture_tensors(pictures, indices)
-            views = torch.stack([torch.ones_like(masks), masks], 1).flatten(0, 1)
-            patches = learner.encode_patches(crops.repeat_interleave(2, 0), views)
-            grid = patches.transpose(1, 2).unflatten(2, masks.shape[1:])
-            pooled = F.avg_pool2d(grid.float(), 2).flatten(2).transpose(1, 2)
-            pooled = pooled.bfloat16().cpu().unflatten(0, (len(indices), 2))
-            for index, features, mask in zip(indices, pooled, masks[:, ::2, ::2], strict=True):
-                outputs[index] = features, (int(mask[:, 0].sum()), int(mask[0].sum()))
+            for index, (features, size) in encode_pictures(learner, pictures, indices).items():
+                outputs[index] = features.bfloat16().cpu(), size
     return outputs
+
+
+def encode_pictures(
+    learner: Learner, pictures: Pictures, indices: tuple[int, ...]
+) -> dict[int, Encoding]:
+    """The vision encoder's pooled output for some pictures, as `picture_encodings` gives it.
+
+    Gradients pass, so that the encoder can learn from replies.
+    """
+    crops, masks = picture_tensors(pictures, indices)
+    views = torch.stack([torch.ones_like(masks), masks], 1).flatten(0, 1)
+    patches = learner.encode_patches(crops.repeat_interleave(2, 0), views)
+    grid = patches.transpose(1, 2).unflatten(2, masks.shape[1:])
+    pooled = F.avg_pool2d(grid.float(), 2).flatten(2).transpose(1, 2)
+    pooled = pooled.unflatten(0, (len(indices), 2))
+    sizes = [(int(mask[:, 0].sum()), int(mask[0].sum())) for mask in masks[:, ::2, ::2]]
+    return {
+        index: (features, size)
+        for index, features, size in zip(indices, pooled, sizes, strict=True)
+    }
 
 
 def sound_encodings(learner: Learner, clips: Clips) -> dict[int, torch.Tensor]:
@@ -258,7 +279,7 @@ def sound_encodings(learner: Learner, clips: Clips) -> dict[int, torch.Tensor]:
     for index in range(len(clips)):
         by_length.setdefault(clips.num_frames(index), []).append(index)
     outputs: dict[int, torch.Tensor] = {}
-    with torch.no_grad(), torch.autocast(learner.device.type, torch.bfloat16):
+    with torch.no_grad(), learner.autocast():
         for alike in by_length.values():
             for start in range(0, len(alike), 32):
                 indices = alike[start : start + 32]

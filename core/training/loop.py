@@ -23,9 +23,9 @@ CHECKPOINT_EVERY_S: Final = 60.0
 REPORT_EVERY_S: Final = 10.0
 
 
-@dataclass(frozen=True)
+@dataclass
 class Schedule:
-    """How long and how fast a stage learns.
+    """How long and how fast a stage learns; `num_steps` shrinks when time is short.
 
     Args:
         num_steps: optimiser steps.
@@ -66,9 +66,13 @@ class Stage:
     validate: Callable[[], dict[str, float]]
 
 
-def learn(stage: Stage, folder: Path) -> dict[str, float]:
+def learn(stage: Stage, folder: Path, limit_s: float = math.inf) -> dict[str, float]:
     """Run a stage to its end, going on from its checkpoint if there is one.
 
+    Args:
+        stage: what is learned.
+        folder: where its checkpoint and its record are kept.
+        limit_s: fewer steps are taken where all of them would take longer, from here on.
     Returns:
         Its validation figures, also kept in `<folder>/<name>.json` with the loss history.
     """
@@ -80,7 +84,8 @@ def learn(stage: Stage, folder: Path) -> dict[str, float]:
         figures: dict[str, float] = json.loads(record_path.read_text())["figures"]
         return figures
     begun = saved = reported = time.monotonic()
-    first = step
+    first = reported_step = step
+    num_planned = stage.schedule.num_steps
     while step < stage.schedule.num_steps:
         for group in optimizer.param_groups:
             group["lr"] = stage.schedule.learning_rate * stage.schedule.rate_at(step)
@@ -92,9 +97,13 @@ def learn(stage: Stage, folder: Path) -> dict[str, float]:
         step += 1
         now = time.monotonic()
         if now - reported > REPORT_EVERY_S or step == stage.schedule.num_steps:
-            reported = now
             history.append((step, float(loss.detach())))
-            _report(stage, step, history[-1][1], (now - begun) / (step - first))
+            step_s = (now - reported) / (step - reported_step)
+            if reported_step > first or now > begun + limit_s:  # the first steps compile
+                num_possible = step + max(0.0, (begun + limit_s - now) / step_s)
+                stage.schedule.num_steps = int(min(num_planned, num_possible))
+            reported, reported_step = now, step
+            _report(stage, step, history[-1][1], step_s)
         if now - saved > CHECKPOINT_EVERY_S:
             saved = now
             _save(stage, optimizer, checkpoint, step, history)

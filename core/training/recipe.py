@@ -7,6 +7,7 @@ checkpoint are kept in the working folder. Leaves out: what the stages learn (st
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 import time
@@ -16,6 +17,7 @@ from typing import Final
 
 import torch
 
+from core.errors import TriadError
 from core.tokenizer import Tokenizer
 from core.training.course import Course
 from core.training.export import export
@@ -24,6 +26,7 @@ from core.training.loop import learn
 from core.training.materials import Materials
 from core.training.speech import has_synthesizer
 from core.training.stages import STAGES
+from core.training.start_from import start_from
 from core.training.vocabulary import train_tokenizer
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -51,6 +54,19 @@ NEEDS: Final[dict[str, tuple[str, ...]]] = {
 }
 
 
+# The stages' shares of the time, as measured on two CPU cores.
+MINUTES: Final[dict[str, float]] = {
+    "text": 22.0,
+    "vision_encoder": 24.0,
+    "vision_projector": 4.0,
+    "vision": 50.0,
+    "speech_encoder": 20.0,
+    "speech_projector": 5.0,
+    "speech": 25.0,
+    "vision_speech": 20.0,
+}
+
+
 def main(argv: Sequence[str]) -> int:
     """Run the command line; returns the exit code."""
     options = _parser().parse_args(argv)
@@ -62,11 +78,18 @@ def main(argv: Sequence[str]) -> int:
     begun = time.monotonic()
     raw = train_tokenizer()
     course = _course(options, Tokenizer(raw.to_str()))
-    names = list(STAGES) if options.stage == "all" else [*NEEDS[options.stage], options.stage]
-    for name in names:
-        figures = learn(STAGES[name](course), options.work)
+    if options.start_from:
+        try:
+            start_from(course.learner, options.start_from)
+        except TriadError as error:
+            print(error, file=sys.stderr)
+            return 2
+    names = _stages_to_run(options)
+    for number, name in enumerate(names):
+        left_s = options.minutes * 60 - (time.monotonic() - begun)
+        figures = learn(STAGES[name](course), options.work, _time_for(names[number:], left_s))
         print(f"{name}: {figures}", flush=True)
-    if options.stage in ("all", "vision_speech"):
+    if options.start_from or names == list(STAGES):
         export(course.learner, raw, options.out)
         print(f"Saved the model in {options.out}.")
     print(f"Took {(time.monotonic() - begun) / 60:.1f} minutes on {options.device}.")
@@ -76,9 +99,24 @@ def main(argv: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="launch.py train",
-        description="Train the bundled model, all stages or one (with what it needs before it).",
+        description="Train the bundled model: all stages, or some with what they need before them.",
     )
-    parser.add_argument("stage", nargs="?", default="all", choices=["all", *STAGES])
+    parser.add_argument(
+        "stage",
+        nargs="*",
+        type=_stage_name,
+        metavar="STAGE",
+        help=f"all (default), or some of {', '.join(STAGES)}",
+    )
+    parser.add_argument(
+        "--start-from",
+        type=Path,
+        metavar="FOLDER",
+        help="go on with the finished model in this folder instead of the stages before",
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=math.inf, help="fewer steps, to be done in this time"
+    )
     parser.add_argument("--work", type=Path, default=ROOT / "build" / "training")
     parser.add_argument("--out", type=Path, default=ROOT / "assets" / "bundled")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -87,6 +125,28 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: all)")
     parser.add_argument("--seed", type=int, default=0)
     return parser
+
+
+def _stage_name(text: str) -> str:
+    if text not in ("all", *STAGES):
+        raise argparse.ArgumentTypeError(f"{text!r} is no stage: choose from {', '.join(STAGES)}")
+    return text
+
+
+def _stages_to_run(options: argparse.Namespace) -> list[str]:
+    """In the recipe's order, with what they need unless a finished model is gone on with."""
+    named = options.stage or ["all"]
+    if "all" in named:
+        return list(STAGES)
+    needed = set(named)
+    if not options.start_from:
+        needed.update(*(NEEDS[name] for name in named))
+    return [name for name in STAGES if name in needed]
+
+
+def _time_for(names: Sequence[str], left_s: float) -> float:
+    """The first stage's part of the time that is left for all of them."""
+    return left_s * MINUTES[names[0]] / sum(MINUTES[name] for name in names)
 
 
 def _course(options: argparse.Namespace, tokenizer: Tokenizer) -> Course:
@@ -100,13 +160,14 @@ def _course(options: argparse.Namespace, tokenizer: Tokenizer) -> Course:
         _print_progress,
     )
     learner = Learner(tokenizer.full, options.seed, options.device)
-    return Course(learner, tokenizer, materials, options.scale)
+    return Course(learner, tokenizer, materials, options.scale, bool(options.start_from))
 
 
 def _print_progress(what: str, num_done: int, num_all: int) -> None:
-    is_last = num_done == num_all
-    if sys.stdout.isatty() or is_last or num_done % 5000 == 0:
-        print(f"  {what}: {num_done}/{num_all}", end="\n" if is_last else "\r", flush=True)
+    is_last, is_terminal = num_done == num_all, sys.stdout.isatty()
+    if is_terminal or is_last or num_done % 5000 == 0:
+        end = "\r" if is_terminal and not is_last else "\n"
+        print(f"  {what}: {num_done}/{num_all}", end=end, flush=True)
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def speech_encoder(course: Course) -> Stage:
         is_flat_start: bool = False,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         mels = _padded(clips, indices, rng)
-        with torch.autocast(learner.device.type, torch.bfloat16):
+        with learner.autocast():
             hidden = encoder(mels.to(learner.device), None)
             log_probs = head(hidden).float().log_softmax(-1).transpose(0, 1)
         lengths = torch.tensor([len(wanted[i]) for i in indices])
@@ -244,7 +244,7 @@ def speech(course: Course) -> Stage:
     def make(rng: random.Random, split: Split) -> Dialogue:
         return _speech_dialogue(course, rng, split)
 
-    schedule = Schedule(course.steps(340), 1.5e-3)
+    schedule = Schedule(course.steps(1500), 1.5e-3)
     return dialogue_stage(course, "speech", parameters, schedule, 64, make, "speech")
 
 
@@ -273,7 +273,7 @@ def vision_speech(course: Course) -> Stage:
     """The second audio projector, begun as a copy of the first, and the vision LoRA."""
     learner = course.learner
     audio = learner.media.audio_embed
-    for part in ("up_proj", "down_proj"):
+    for part in () if course.goes_on else ("up_proj", "down_proj"):
         source = getattr(audio, f"{part}_for_speech").state_dict()
         getattr(audio, f"{part}_for_vision_speech").load_state_dict(source)
     parameters = {
@@ -285,7 +285,7 @@ def vision_speech(course: Course) -> Stage:
     def make(rng: random.Random, split: Split) -> Dialogue:
         return _vision_speech_dialogue(course, rng, split)
 
-    schedule = Schedule(course.steps(300), 1e-3)
+    schedule = Schedule(course.steps(1500), 1e-3)
     return dialogue_stage(
         course, "vision_speech", parameters, schedule, 32, make, "vision", "vision"
     )

@@ -38,15 +38,8 @@ def vision_encoder(course: Course) -> Stage:
         torch.tensor([nothing] + [1.0] * (num - 1))
         for nothing, num in zip(NOTHING_WEIGHTS, classes, strict=True)
     ]
-    trunk = learner.parameters("model.embed_tokens_extend.image_embed.img_processor.")
+    trunk = vision_encoder_parameters(learner)
     parameters = {**trunk, **{f"head.{n}": p for n, p in heads.named_parameters()}}
-    # Layer -2 feeds the decoder: the last layer and what follows never run.
-    last = f".encoder.layers.{learner.config.vision_config.num_hidden_layers - 1}."
-    parameters = {
-        n: p
-        for n, p in parameters.items()
-        if last not in n and "post_layernorm" not in n and ".img_processor.head." not in n
-    }
 
     def logits_and_labels(
         rng: random.Random, split: Split, num: int
@@ -58,7 +51,7 @@ def vision_encoder(course: Course) -> Stage:
             masks = torch.ones_like(masks)
         labels = torch.from_numpy(np.stack([pictures.labels[i] for i in indices])).long()
         labels[~masks[:, None].expand_as(labels)] = -100
-        with torch.autocast(learner.device.type, torch.bfloat16):
+        with learner.autocast():
             output = learner.encode_patches(crops, masks)
             logits = [head(output).float().transpose(1, 2) for head in heads]
         return logits, labels.flatten(2).to(learner.device)
@@ -105,6 +98,14 @@ def _vision_maker(course: Course) -> MakeDialogue:
     return lambda rng, split: picture_dialogue(rng, split, course.materials.num_pictures(split))
 
 
+def vision_encoder_parameters(learner: Learner) -> dict[str, nn.Parameter]:
+    """What of the vision encoder ever runs: layer -2 feeds the decoder."""
+    trunk = learner.parameters("model.embed_tokens_extend.image_embed.img_processor.")
+    last = f".encoder.layers.{learner.config.vision_config.num_hidden_layers - 1}."
+    never_run = (last, "post_layernorm", ".img_processor.head.")
+    return {name: p for name, p in trunk.items() if not any(part in name for part in never_run)}
+
+
 def vision_projector_parameters(learner: Learner) -> dict[str, nn.Parameter]:
     prefix = "model.embed_tokens_extend.image_embed."
     names = ("img_projection_up", "img_projection_down", "global_img", "sub_img")
@@ -120,9 +121,15 @@ def vision_projector(course: Course) -> Stage:
 
 
 def vision(course: Course) -> Stage:
-    """Vision projector and vision LoRA; the encoder stays as its own stage left it."""
+    """Vision encoder, projector and LoRA together, on questions about pictures."""
     learner = course.learner
-    parameters = {**vision_projector_parameters(learner), **learner.parameters("lora.vision.")}
-    schedule = Schedule(course.steps(2000), 1.5e-3)
+    parameters = {
+        **vision_encoder_parameters(learner),
+        **vision_projector_parameters(learner),
+        **learner.parameters("lora.vision."),
+    }
+    schedule = Schedule(course.steps(4000), 1.5e-3)
     make = _vision_maker(course)
-    return dialogue_stage(course, "vision", parameters, schedule, 32, make, "vision")
+    return dialogue_stage(
+        course, "vision", parameters, schedule, 32, make, "vision", learns_encoder=True
+    )

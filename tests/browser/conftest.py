@@ -34,14 +34,14 @@ def chromium_path() -> str:
     return path
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def playwright() -> Iterator[Playwright]:
-    """Playwright, started once."""
+    """Playwright, started once; ended with this folder, because its event loop holds the thread."""
     with sync_playwright() as playwright:
         yield playwright
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser(playwright: Playwright) -> Iterator[Browser]:
     """A Chromium whose fake devices beep and blink, for tests without media of their own."""
     browser = playwright.chromium.launch(executable_path=chromium_path(), args=FLAGS)

@@ -120,10 +120,7 @@ def test_scene_before_the_camera_is_answered_by_the_vision_adapter(
     context = launch(camera=path).new_context(permissions=["camera"])
     chat = ChatPage(context.new_page(), bundled_url).open()
     chat.camera.click()
-    chat.page.wait_for_function(
-        "document.querySelector('#triad-camera video')?.videoWidth > 0", timeout=60_000
-    )
-    chat.snap_button.click()
+    chat.snap_button.click()  # which waits until it is enabled, by the first frame
     chat.attachments.first.wait_for()
     chat.send(question)
     chat.wait_until_answered(ANSWER_MS)

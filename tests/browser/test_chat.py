@@ -295,9 +295,12 @@ def test_two_tabs_stream_at_the_same_time(
     chat.expect_last_reply("left5")
     other.expect_last_reply("right5")
     assert not any(turn.is_cancelled for turn in assistant.turns)
+    cancelled = lambda: {  # noqa: E731
+        turn.conversation.messages[-1].text: turn.is_cancelled for turn in assistant.turns
+    }
     chat.page.keyboard.press("Escape")
     chat.expect_last_reply("stopped")
-    assert [turn.is_cancelled for turn in assistant.turns] == [True, False]
+    assert cancelled() == {"left": True, "right": False}
 
 
 def test_narrow_window_has_no_sideways_scroll(
@@ -376,8 +379,9 @@ def test_camera_snapshot_is_attached_at_640_by_480(
 ) -> None:
     from PIL import Image
 
+    expect(chat.snap_button).to_be_disabled()
     chat.camera.click()
-    chat.snap_button.click()
+    chat.snap_button.click()  # which waits until it is enabled, by the first frame
     expect(chat.attachments).to_have_count(1)
     chat.ask("What do you see?")
     part = assistant.turns[0].conversation.messages[-1].parts[0]

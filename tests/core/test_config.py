@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from core import config
 from core.config import AdapterConfig, ModelOptions
 from core.errors import BadOptionError
 
@@ -20,11 +21,19 @@ def test_an_unknown_value_names_the_option_and_the_choices(wrong: dict[str, Any]
         ModelOptions(**wrong)
 
 
-def test_auto_becomes_bfloat16_and_the_device_there_is() -> None:
+@pytest.mark.parametrize(("is_fast", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_auto_becomes_what_the_device_there_is_does_best(
+    is_fast: bool, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config, "has_fast_bfloat16", lambda device: is_fast)
     options = ModelOptions().resolved()
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    assert (options.dtype, options.device) == ("bfloat16", device)
-    assert options.torch_dtype == ModelOptions().torch_dtype == torch.bfloat16
+    assert options.device == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert options.torch_dtype == ModelOptions().torch_dtype == dtype
+    assert ModelOptions(dtype="bfloat16").torch_dtype == torch.bfloat16
+
+
+def test_a_gpu_is_fast_in_bfloat16() -> None:
+    assert config.has_fast_bfloat16("cuda")
 
 
 def test_cuda_is_refused_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

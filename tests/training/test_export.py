@@ -110,20 +110,17 @@ def training_batch(mode: InputMode, exported: Exported) -> Batch:
 def learner_logits(mode: InputMode, exported: Exported, exact: bool) -> torch.Tensor:
     """The learner's logits at a prompt's end, in float32 throughout or as it trains."""
     learner, batch, route = exported.learner, training_batch(mode, exported), ROUTES[mode]
-    with (
-        torch.autocast("cpu", torch.bfloat16, enabled=not exact),
-        pytest.MonkeyPatch.context() as p,
-    ):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(learner, "dtype", torch.float32 if exact else torch.bfloat16)
         if exact:  # what the recipe keeps is rounded to bfloat16
-            p.setattr(torch.Tensor, "bfloat16", lambda tensor: tensor)
-            p.setattr(torch, "autocast", lambda *_: torch.enable_grad())
+            patch.setattr(torch.Tensor, "bfloat16", lambda tensor: tensor)
         pictures = picture_encodings(learner, exported.pictures)
         sounds = sound_encodings(learner, exported.clips)
         projector = route.audio_projector or "speech"
-        embeddings = learner.embed(batch, pictures, sounds, projector).bfloat16()
-        with learner.adapter(route.adapter):
+        with learner.autocast(), learner.adapter(route.adapter):
+            embeddings = learner.embed(batch, pictures, sounds, projector).to(learner.dtype)
             hidden = learner.decoder(inputs_embeds=embeddings, use_cache=False).last_hidden_state
-        logits: torch.Tensor = learner.causal_lm.lm_head(hidden[0, -1])
+            logits: torch.Tensor = learner.causal_lm.lm_head(hidden[0, -1])
     return logits.float()
 
 

@@ -222,9 +222,10 @@ def test_sounds_stand_in_prompt_order_and_text_stays_as_it_is(learner: Learner) 
     is_text = batch.ids[0] != learner.config.audio_config.audio_token_id
     assert torch.equal(embedded[is_text], learner.decoder.embed_tokens(batch.ids[0][is_text]))
     first, second = embedded[~is_text].split([2, 4])
-    assert torch.equal(first[0], first[1])
-    assert torch.equal(second[0], second[3])
-    assert not torch.equal(first[0], second[0])
+    # Close, not equal: a matrix product may sum its last rows in another order.
+    torch.testing.assert_close(first[0], first[1], rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(second[0], second[3], rtol=1e-5, atol=1e-6)
+    assert float((first[0] - second[0]).abs().max()) > 1e-3
 
 
 # What learns, and which adapter is active
@@ -303,7 +304,7 @@ def test_only_the_active_adapter_gets_gradients(adapter: str) -> None:
         {**learner.parameters("lora.vision."), **learner.parameters("lora.speech.")}
     )
     batch = text_batch()
-    with torch.autocast("cpu", torch.bfloat16):
+    with learner.autocast():
         embeddings = learner.embed(batch, None, None, "speech")
         learner.loss_and_hits(batch, embeddings, adapter)[0].backward()
     moved = {name for name, p in learner.named_parameters() if p.grad is not None and p.grad.any()}
@@ -327,10 +328,10 @@ def decided() -> Iterator[Learner]:
 def greedy(learner: Learner, prompt: list[int], num_tokens: int) -> list[int]:
     """A reply token by token, the likeliest each time."""
     ids = list(prompt)
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+    with torch.no_grad(), learner.autocast():
         for _ in range(num_tokens):
             batch = Batch(torch.tensor([ids]), torch.empty(0), (), ())
-            embeddings = learner.embed(batch, None, None, "speech").bfloat16()
+            embeddings = learner.embed(batch, None, None, "speech").to(learner.dtype)
             with learner.adapter("speech"):
                 hidden = learner.decoder(inputs_embeds=embeddings, use_cache=False)
             logits = learner.causal_lm.lm_head(hidden.last_hidden_state[0, -1])
@@ -351,7 +352,7 @@ def test_a_row_hits_when_greedy_decoding_says_just_its_reply(decided: Learner) -
     right = greedy(decided, prompt, 5)
     wrongs = [[*right[:i], (right[i] + 1) % 1600, *right[i + 1 :]] for i in range(5)]
     batch = reply_batch(prompt, [right, *wrongs])
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+    with torch.no_grad(), decided.autocast():
         embeddings = decided.embed(batch, None, None, "speech")
         _, hits = decided.loss_and_hits(batch, embeddings, "speech")
     assert hits.tolist() == [True] + [False] * 5
@@ -362,7 +363,7 @@ def test_the_loss_is_the_mean_over_replies_whatever_the_padding_holds(learner: L
     other = replace(batch, ids=batch.ids.clone())
     other.ids[:, -4:] = 33
     losses = []
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+    with torch.no_grad(), learner.autocast():
         for each in (batch, other):
             embeddings = learner.embed(each, None, None, "speech")
             losses.append(float(learner.loss_and_hits(each, embeddings, None)[0]))

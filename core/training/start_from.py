@@ -1,0 +1,46 @@
+"""Starts the learner from an exported model instead of from random weights.
+
+So that a finished model can learn on, one stage at a time. Leaves out: checkpoints of a stage that
+was interrupted (loop.py).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from peft import set_peft_model_state_dict
+from safetensors.torch import load_file
+
+from core.checkpoint import open_checkpoint
+from core.errors import BadModelError
+from core.training.architecture import ADAPTER_RANKS
+from core.training.learner import Learner
+
+
+def start_from(learner: Learner, folder: Path) -> None:
+    """Give the learner the weights that `export` wrote into a folder.
+
+    Args:
+        folder: a model folder in the native layout, of the recipe's own architecture.
+    Raises:
+        BadModelError: the folder holds no whole model, or one of another architecture.
+    """
+    checkpoint = open_checkpoint(folder)
+    own = {
+        name.replace(".base_layer", ""): tensor
+        for name, tensor in learner.causal_lm.state_dict().items()
+        if ".lora_" not in name and name != "lm_head.weight"  # which is tied to the embedding
+    }
+    theirs = {name: stored.shape for name, stored in checkpoint.base_tensors.items()}
+    differing = theirs.items() ^ {(name, tuple(tensor.shape)) for name, tensor in own.items()}
+    if differing or checkpoint.layout != "native":
+        raise BadModelError(
+            f"{folder} is not a model of this recipe: give a folder that launch.py train wrote."
+        )
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(checkpoint.tensor(name))
+    for adapter in ADAPTER_RANKS:
+        state = load_file(folder / f"{adapter}-lora" / "adapter_model.safetensors")
+        set_peft_model_state_dict(learner.peft, state, adapter_name=adapter)
