@@ -1,7 +1,7 @@
 """Triad: one local assistant that reads, sees and hears.
 
 The first start makes .venv beside this file and installs what requirements.txt lists; later
-starts find it there. At module level this file imports the standard library alone, in syntax
+starts find it there. At module level this file imports nothing that has to be installed, in syntax
 that Python 3.7 can read, so that it can say which Python it needs.
 Leaves out: options (app/command_line.py), set-up (app/environment.py), the commands' work.
 """
@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from app.exit_codes import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_OUR_FAILURE
+
 if TYPE_CHECKING:
     from app.environment import Environment
     from app.options import ServerOptions
@@ -30,9 +32,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent
 VERSION = "0.1.0"
 OLDEST_PYTHON = (3, 11)
-EXIT_OUR_FAILURE = 1
-EXIT_BAD_INPUT = 2
-EXIT_INTERRUPTED = 130
 
 
 @dataclass(frozen=True)

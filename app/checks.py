@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-EXIT_INTERRUPTED: Final = 130
+from app.exit_codes import EXIT_INTERRUPTED
+
 # Systems call it differently; people may also name one in TRIAD_CHROMIUM.
 CHROMIUM_NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
 

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NoReturn
 
-EXIT_BAD_INPUT: Final = 2
+from app.exit_codes import EXIT_BAD_INPUT
+
 EXAMPLES: Final = """\
 examples:
   python3 launch.py                                  the chat app on http://127.0.0.1:7860

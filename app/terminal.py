@@ -19,16 +19,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Final, Protocol, TextIO
 
+from app.exit_codes import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_OK, EXIT_OUR_FAILURE
+from app.media import in_turn_order
 from core.errors import BadInputError, TriadError
 from core.events import Event, RouteSelected, TextDelta, TurnFailed, TurnFinished
-from core.messages import AudioPart, Conversation, ImagePart, Message, Part, Role, TextPart
+from core.messages import AudioPart, Conversation, ImagePart, Message, Role, TextPart
 from core.router import Route
 from core.sampling_options import SamplingOptions
-
-EXIT_OK: Final = 0
-EXIT_OUR_FAILURE: Final = 1
-EXIT_BAD_INPUT: Final = 2
-EXIT_INTERRUPTED: Final = 130
 
 MAX_FILE_BYTES: Final = 300_000_000
 MAX_TEXT_BYTES: Final = 10_000_000
@@ -258,13 +255,14 @@ def read_conversation(request: ChatRequest) -> Conversation:
     Raises:
         BadInputError: a file cannot be read, or there is nothing to answer.
     """
-    images = [ImagePart(read_file(path), path.name) for path in request.image_paths]
-    sounds = [AudioPart(read_file(path), path.name) for path in request.sound_paths]
+    media: list[ImagePart | AudioPart] = [
+        *(ImagePart(read_file(path), path.name) for path in request.image_paths),
+        *(AudioPart(read_file(path), path.name) for path in request.sound_paths),
+    ]
     if request.record_s is not None:
-        sounds.append(recorded(request.record_s))
+        media.append(recorded(request.record_s))
     text = read_stdin() if request.text == "-" else checked_text(request.text or "")
-    words = [TextPart(text)] if text.strip() else []
-    parts: tuple[Part, ...] = (*images, *sounds, *words)
+    parts = in_turn_order(media, text)
     if not parts:
         raise BadInputError(
             "There is nothing to answer: give a text, --image FILE, --audio FILE "
@@ -282,9 +280,9 @@ def recorded(seconds: float) -> AudioPart:
     Raises:
         BadInputError: there is no microphone, or the length makes no sense.
     """
-    from app.voice import wav_bytes
     from audio.errors import AudioError
     from audio.microphone import record
+    from audio.save import wav_bytes
 
     if sys.stderr.isatty():
         print(f"Listening for {seconds:g} seconds …", file=sys.stderr)
@@ -292,7 +290,7 @@ def recorded(seconds: float) -> AudioPart:
         waveform = record(seconds)
     except AudioError as error:
         raise BadInputError(str(error)) from error
-    return AudioPart(wav_bytes((waveform * 32767).astype("<i2").tobytes()), "recording.wav")
+    return AudioPart(wav_bytes(waveform), "recording.wav")
 
 
 def read_file(path: Path) -> bytes:

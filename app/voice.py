@@ -7,18 +7,18 @@ that closes before "end" leaves nothing behind. Leaves out: voice detection and 
 
 from __future__ import annotations
 
-import io
 import json
 import secrets
-import wave
 from collections import OrderedDict
 from typing import Final
 
+import numpy as np
 from fastapi import WebSocket, WebSocketDisconnect
 
+from audio.log_mel import SAMPLE_RATE_HZ
+from audio.save import wav_bytes
 from core.messages import AudioPart
 
-SAMPLE_RATE_HZ: Final = 16_000
 BYTES_PER_SAMPLE: Final = 2
 MIN_CLIP_MS: Final = 250  # anything shorter is a slip of the finger
 MAX_CLIP_MS: Final = 30_000
@@ -46,7 +46,7 @@ class Clips:
     def put(self, pcm: bytes) -> str:
         """Keep PCM16 samples as a WAV file, and return the id to take it with."""
         clip_id = secrets.token_urlsafe(16)
-        self._clips[clip_id] = AudioPart(wav_bytes(pcm), "recording.wav")
+        self._clips[clip_id] = AudioPart(wav_bytes(np.frombuffer(pcm, "<i2")), "recording.wav")
         while len(self._clips) > self._max_clips:
             self._clips.popitem(last=False)
         return clip_id
@@ -54,17 +54,6 @@ class Clips:
     def take(self, clip_id: str) -> AudioPart | None:
         """The clip, or None when it is unknown or already taken."""
         return self._clips.pop(clip_id, None)
-
-
-def wav_bytes(pcm: bytes) -> bytes:
-    """A mono 16 kHz WAV file of 16-bit little-endian samples."""
-    file = io.BytesIO()
-    with wave.open(file, "wb") as writer:
-        writer.setnchannels(1)
-        writer.setsampwidth(BYTES_PER_SAMPLE)
-        writer.setframerate(SAMPLE_RATE_HZ)
-        writer.writeframes(pcm)
-    return file.getvalue()
 
 
 def duration_ms(pcm: bytes) -> int:

@@ -15,7 +15,8 @@ import pytest
 import soundfile
 from PIL import Image
 
-from app.terminal import EXIT_BAD_INPUT, EXIT_OK, ChatRequest, chat
+from app.exit_codes import EXIT_BAD_INPUT, EXIT_OK
+from app.terminal import ChatRequest, chat
 from core.assistant import open_assistant
 from core.config import ModelOptions
 from tests.media import noise, picture, picture_file, raw_wav, silence, sound_file

@@ -13,15 +13,14 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import soundfile
 from PIL import Image
 
+from audio.save import wav_bytes
 from core.messages import AudioPart, Conversation, ImagePart, Message, Part, Role, TextPart
 from core.training.dialogues import TRANSCRIBE
 from core.training.draw import HELD_OUT_FONTS, draw
 from core.training.materials import Clip, clip_at, clip_waveform, scene_at
 from core.training.scenes import ask_about
-from core.training.speech import RATE_HZ
 from core.training.world import sample_exchange
 
 SKILLS: Final = (
@@ -131,11 +130,4 @@ def png_bytes(pixels: np.ndarray) -> bytes:
     """A picture file of uint8 pixels, shape (height, width, 3)."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def wav_bytes(waveform: np.ndarray) -> bytes:
-    """A 16 kHz 16-bit sound file of float samples, shape (num_samples,)."""
-    buffer = io.BytesIO()
-    soundfile.write(buffer, waveform, RATE_HZ, format="WAV", subtype="PCM_16")
     return buffer.getvalue()

@@ -29,6 +29,7 @@ from core.training.materials import Materials
 from core.training.world import Split
 
 NUM_VALIDATION: Final = 256
+GOING_ON_SHARE: Final = 0.4  # of the learning rate, for a model that is finished already
 
 
 @dataclass
@@ -54,6 +55,10 @@ class Course:
     def steps(self, num: int) -> int:
         """A number of steps at this course's scale."""
         return max(2, round(num * self.scale))
+
+    def rate(self, learning_rate: float) -> float:
+        """A peak learning rate, lower where a finished model would be shaken by the full one."""
+        return learning_rate * (GOING_ON_SHARE if self.goes_on else 1.0)
 
     def row_encoder(self, split: Split) -> RowEncoder:
         """Encodes dialogues whose media come from one split."""

@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from core.training.cases import png_bytes, wav_bytes
+from audio.save import wav_bytes
+from core.training.cases import png_bytes
 from core.training.draw import draw
 from core.training.scenes import Item, Scene
 from core.training.speech import Voice, record, synthesize

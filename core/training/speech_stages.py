@@ -229,7 +229,7 @@ def speech_projector(course: Course) -> Stage:
     def make(rng: random.Random, split: Split) -> Dialogue:
         return Dialogue((_sound_turn(course, rng, split, transcribe=True),))
 
-    schedule = Schedule(course.steps(250), 2e-3)
+    schedule = Schedule(course.steps(250), course.rate(2e-3))
     return dialogue_stage(course, "speech_projector", parameters, schedule, 64, make, "speech")
 
 
@@ -244,7 +244,7 @@ def speech(course: Course) -> Stage:
     def make(rng: random.Random, split: Split) -> Dialogue:
         return _speech_dialogue(course, rng, split)
 
-    schedule = Schedule(course.steps(1500), 1.5e-3)
+    schedule = Schedule(course.steps(1500), course.rate(1.5e-3))
     return dialogue_stage(course, "speech", parameters, schedule, 64, make, "speech")
 
 
@@ -285,7 +285,7 @@ def vision_speech(course: Course) -> Stage:
     def make(rng: random.Random, split: Split) -> Dialogue:
         return _vision_speech_dialogue(course, rng, split)
 
-    schedule = Schedule(course.steps(1500), 1e-3)
+    schedule = Schedule(course.steps(1500), course.rate(1e-3))
     return dialogue_stage(
         course, "vision_speech", parameters, schedule, 32, make, "vision", "vision"
     )

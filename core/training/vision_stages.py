@@ -115,7 +115,7 @@ def vision_projector_parameters(learner: Learner) -> dict[str, nn.Parameter]:
 def vision_projector(course: Course) -> Stage:
     """The vision projector alone; encoder and language model are frozen."""
     parameters = vision_projector_parameters(course.learner)
-    schedule = Schedule(course.steps(250), 2e-3)
+    schedule = Schedule(course.steps(250), course.rate(2e-3))
     make = _vision_maker(course)
     return dialogue_stage(course, "vision_projector", parameters, schedule, 32, make, "vision")
 
@@ -128,7 +128,7 @@ def vision(course: Course) -> Stage:
         **vision_projector_parameters(learner),
         **learner.parameters("lora.vision."),
     }
-    schedule = Schedule(course.steps(4000), 1.5e-3)
+    schedule = Schedule(course.steps(4000), course.rate(1.5e-3))
     make = _vision_maker(course)
     return dialogue_stage(
         course, "vision", parameters, schedule, 32, make, "vision", learns_encoder=True

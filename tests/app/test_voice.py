@@ -12,7 +12,8 @@ import pytest
 from fastapi import FastAPI, WebSocket
 from fastapi.testclient import TestClient
 
-from app.voice import MAX_CLIP_BYTES, SAMPLE_RATE_HZ, TOO_LONG, TOO_SHORT, Clips, receive_clip
+from app.voice import MAX_CLIP_BYTES, TOO_LONG, TOO_SHORT, Clips, receive_clip
+from audio.log_mel import SAMPLE_RATE_HZ
 from tests.media import tone
 
 

@@ -60,16 +60,21 @@ def _listing() -> str:
 def machine_probe() -> dict[str, str | float | int]:
     """What this machine reads and multiplies, in this minute."""
     numbers = torch.ones(2**26)  # 256 MiB
-    left, right = torch.ones(512, 2048, dtype=torch.bfloat16), torch.ones(2048, 2048).bfloat16()
     read_s = min(_seconds(lambda: numbers.sum()) for _ in range(5))
-    gemm_s = min(_seconds(lambda: left @ right) for _ in range(5))
     return {
         "processor": platform.processor() or platform.machine(),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "read_gb_per_s": round(numbers.nbytes / read_s / 1e9, 1),
-        "bf16_gflop_per_s": round(2 * 512 * 2048 * 2048 / gemm_s / 1e9, 1),
+        "bfloat16_gflop_per_s": _gflop_per_s(torch.bfloat16),
+        "float32_gflop_per_s": _gflop_per_s(torch.float32),
     }
+
+
+def _gflop_per_s(dtype: torch.dtype) -> float:
+    left, right = torch.ones(256, 1024, dtype=dtype), torch.ones(1024, 1024, dtype=dtype)
+    seconds = min(_seconds(lambda: left @ right) for _ in range(3))
+    return round(2 * 256 * 1024 * 1024 / seconds / 1e9, 1)
 
 
 def _seconds(work: object) -> float:
