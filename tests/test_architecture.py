@@ -28,6 +28,7 @@ UNSAFE: Final = {
 BEFORE_SETUP: Final = (
     "launch.py",
     "app/environment.py",
+    "app/exit_codes.py",
     "app/pip_builder.py",
     "app/status_line.py",
 )

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -79,13 +79,13 @@ def learn(stage: Stage, folder: Path, limit_s: float = math.inf) -> dict[str, fl
     optimizer = _optimizer(stage)
     checkpoint = folder / f"{stage.name}.safetensors"
     step, history = _resume(stage, optimizer, checkpoint)
-    record_path = folder / f"{stage.name}.json"
-    if step >= stage.schedule.num_steps and record_path.exists():
-        figures: dict[str, float] = json.loads(record_path.read_text())["figures"]
-        return figures
+    record_path, num_planned = folder / f"{stage.name}.json", stage.schedule.num_steps
+    if record_path.exists() and step > 0:
+        record: dict[str, Any] = json.loads(record_path.read_text())
+        if record["num_planned"] == num_planned and step >= record["num_steps"]:
+            return dict(record["figures"])
     begun = saved = reported = time.monotonic()
     first = reported_step = step
-    num_planned = stage.schedule.num_steps
     while step < stage.schedule.num_steps:
         for group in optimizer.param_groups:
             group["lr"] = stage.schedule.learning_rate * stage.schedule.rate_at(step)
@@ -109,7 +109,13 @@ def learn(stage: Stage, folder: Path, limit_s: float = math.inf) -> dict[str, fl
             _save(stage, optimizer, checkpoint, step, history)
     figures = stage.validate()
     _save(stage, optimizer, checkpoint, step, history)
-    record = {"name": stage.name, "num_steps": step, "figures": figures, "loss": history}
+    record = {
+        "name": stage.name,
+        "num_steps": step,
+        "num_planned": num_planned,
+        "figures": figures,
+        "loss": history,
+    }
     record_path.write_text(json.dumps(record, indent=1))
     print(f"  {stage.name}: " + ", ".join(f"{k} {v:.3f}" for k, v in figures.items()), flush=True)
     return figures

@@ -9,12 +9,14 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import os
 import random
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from types import ModuleType
 from typing import Final, Literal, TypeVar
@@ -210,11 +212,23 @@ def _in_pool(
 ) -> Iterator[tuple[int, Made]]:
     starts = range(0, num, CHUNK)
     # Spawned, not forked: a fork of a process with torch's threads can hang.
-    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(mp_context=get_context("spawn"), initializer=_end_with_parent) as pool:
         futures = [pool.submit(make, split, start, min(start + CHUNK, num)) for start in starts]
         for start, future in zip(starts, futures, strict=True):
             yield start, future.result()
             progress(f"{name} ({split})", min(start + CHUNK, num), num)
+
+
+def _end_with_parent() -> None:
+    """In a worker: leave when the recipe is killed, instead of drawing on for nobody."""
+
+    def watch() -> None:
+        parent = parent_process()
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 class Materials:

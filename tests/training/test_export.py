@@ -13,6 +13,7 @@ from PIL import Image
 from audio.log_mel import log_mel
 from core.checkpoint import open_checkpoint
 from core.config import ModelOptions
+from core.errors import BadModelError
 from core.inputs import ModelInputs, Sound
 from core.messages import ImagePart
 from core.model import Model, load_model
@@ -29,7 +30,9 @@ from core.training.export import export
 from core.training.learner import Learner, picture_encodings, sound_encodings
 from core.training.materials import VIEW, Clip, Clips, Pictures
 from core.training.scenes import Item, Scene
+from core.training.start_from import start_from
 from tests.core.reference import Reference
+from tests.tiny_checkpoint import write_tiny_checkpoint
 from tests.training import random_learner, small_raw_tokenizer, small_tokenizer
 from vision.tiles import Tiles, tile_picture
 
@@ -149,6 +152,27 @@ def test_the_exported_model_has_the_learners_logits(
     assert theirs.std() > 0.5, "logits this flat would hide a mistake"
     difference = last_logits(ours, inputs_in_use(mode, exported)) - theirs
     assert float(difference.abs().max()) < 1e-3 * float(theirs.abs().max())
+
+
+def test_a_learner_that_starts_from_the_folder_has_its_weights(exported: Exported) -> None:
+    learner = random_learner(seed=1)
+    theirs = dict(exported.learner.named_parameters())
+    changed = [name for name, p in learner.named_parameters() if not torch.equal(p, theirs[name])]
+    assert len(changed) > 0.9 * len(theirs)
+    start_from(learner, exported.folder)
+    for name, parameter in learner.named_parameters():
+        assert torch.equal(parameter, theirs[name]), name
+
+
+def test_a_model_of_another_shape_is_refused_and_the_learner_stays_as_it_was(
+    tmp_path: Path,
+) -> None:
+    learner = random_learner()
+    before = {name: p.detach().clone() for name, p in learner.named_parameters()}
+    folder = write_tiny_checkpoint(tmp_path / "other", "native")
+    with pytest.raises(BadModelError, match="other is not a model of this recipe"):
+        start_from(learner, folder)
+    assert all(torch.equal(p, before[name]) for name, p in learner.named_parameters())
 
 
 @pytest.mark.parametrize("mode", list(InputMode))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -91,6 +93,31 @@ def test_a_finished_stage_takes_no_step_and_gives_its_weights_back(tmp_path: Pat
     assert learn(again.stage, tmp_path) == figures
     assert again.steps == []
     assert same(again.weights(), first.weights())
+
+
+def test_a_stage_with_little_time_takes_fewer_steps_and_still_anneals(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = itertools.count()
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: float(next(seconds))))
+    monkeypatch.setattr(loop, "REPORT_EVERY_S", 2.0)
+    hurried, again = Toy(num_steps=1000), Toy(num_steps=1000)
+    learn(hurried.stage, tmp_path, limit_s=60.0)
+    assert 50 <= len(hurried.steps) <= 61
+    schedule = hurried.stage.schedule
+    assert schedule.num_steps == len(hurried.steps)
+    assert schedule.rate_at(len(hurried.steps)) == pytest.approx(0.02)
+    learn(again.stage, tmp_path, limit_s=60.0)
+    assert again.steps == []
+
+
+def test_a_stage_with_time_enough_takes_all_its_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "REPORT_EVERY_S", -1.0)
+    toy = Toy()
+    learn(toy.stage, tmp_path, limit_s=3600.0)
+    assert toy.steps == list(range(NUM_STEPS))
 
 
 def test_figures_and_losses_are_written_down(tmp_path: Path) -> None:

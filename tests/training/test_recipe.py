@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from core.config import ModelOptions
 from core.inputs import ModelInputs
@@ -105,6 +107,52 @@ def test_materials_are_what_their_indices_say(run: Run) -> None:
         num_words = len(clip.spoken.split())
         assert 10 * num_words < clips.num_frames(index) < 100 * num_words + 100
         assert clips.log_mel(index).shape == (clips.num_frames(index), 80)
+
+
+@pytest.mark.espeak
+def test_a_finished_model_goes_on_from_where_it_is(run: Run) -> None:
+    out, work = run.out.with_name("refined"), run.work.with_name("refining")
+    shutil.copytree(run.work / "materials", work / "materials")
+    command = ["vision_speech", "--start-from", str(run.out), "--minutes", "9"]
+    assert main([*command, "--work", str(work), "--out", str(out), *BARE]) == 0
+    assert [path.stem for path in work.glob("*.json")] == ["vision_speech"]
+    first, refined = (load_file(folder / "model.safetensors") for folder in (run.out, out))
+    moved = {name for name in first if not torch.equal(first[name], refined[name])}
+    assert moved
+    assert all("vision_speech" in name or ".image_embed." in name for name in moved)
+
+
+def test_a_folder_that_is_no_model_cannot_be_started_from(
+    small: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = tmp_path / "missing"
+    command = ["vision", "--start-from", str(missing), "--work", str(tmp_path / "work"), *BARE]
+    assert main(command) == 2
+    assert str(missing) in capsys.readouterr().err
+
+
+def test_an_unknown_stage_is_a_sentence_that_lists_the_stages(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["visoin"])
+    assert "'visoin' is no stage: choose from text, vision_encoder" in capsys.readouterr().err
+
+
+def test_stages_run_in_order_with_what_they_need() -> None:
+    def to_run(*arguments: str) -> list[str]:
+        return recipe._stages_to_run(recipe._parser().parse_args(arguments))
+
+    assert to_run() == to_run("all") == list(STAGES)
+    assert to_run("vision") == ["text", "vision_encoder", "vision_projector", "vision"]
+    assert to_run("speech", "vision", "--start-from", "folder") == ["vision", "speech"]
+
+
+def test_time_is_shared_by_what_stages_took(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert set(recipe.MINUTES) == set(STAGES)
+    monkeypatch.setattr(recipe, "MINUTES", {"text": 20.0, "vision": 60.0})
+    assert recipe._time_for(["text", "vision"], 400.0) == 100.0
+    assert recipe._time_for(["vision"], 300.0) == 300.0
 
 
 def test_a_stage_needs_all_that_it_builds_on() -> None:
