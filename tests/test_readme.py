@@ -10,14 +10,20 @@ from typing import Final
 import pytest
 
 from core.training.evaluate import markdown_table
+from tests.benchmarks import first_token
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 README: Final = (ROOT / "README.md").read_text(encoding="utf-8")
 EVALUATION: Final = ROOT / "assets" / "bundled" / "evaluation.json"
+MEASURED: Final = ROOT / "tests" / "benchmarks" / "results" / "first_token.json"
 
 
 def test_table_of_skills_is_the_evaluation_that_is_shipped() -> None:
     assert markdown_table(json.loads(EVALUATION.read_text(encoding="utf-8"))) in README
+
+
+def test_table_of_first_tokens_is_the_measurement_that_is_shipped() -> None:
+    assert first_token.markdown_table(json.loads(MEASURED.read_text(encoding="utf-8"))) in README
 
 
 @pytest.mark.parametrize("path", re.findall(r"\]\((?!http)([^)#]+)\)", README))

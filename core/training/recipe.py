@@ -54,7 +54,7 @@ NEEDS: Final[dict[str, tuple[str, ...]]] = {
 }
 
 
-# The stages' shares of the time, as measured on two CPU cores.
+# What each stage gets of `--minutes`, in proportion.
 MINUTES: Final[dict[str, float]] = {
     "text": 22.0,
     "vision_encoder": 24.0,

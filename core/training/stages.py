@@ -3,7 +3,7 @@
     text             base language model; frozen for good afterwards
     vision_encoder   the vision encoder on its own: what does each patch show?
     vision_projector projector alone, then
-    vision           projector + vision LoRA
+    vision           encoder + projector + vision LoRA
     speech_encoder   the audio encoder on its own, by CTC
     speech_projector projector alone, on transcription, then
     speech           projector + speech LoRA, on transcription and spoken questions

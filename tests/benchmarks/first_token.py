@@ -1,6 +1,6 @@
 """How long until the page is ready, and until the first token of each kind of question.
 
-    .venv/bin/python -m tests.benchmarks.first_token
+    .venv/bin/python -m tests.benchmarks.first_token [--json FILE]
 
 Starts the server as a newcomer does (set-up done before), waits until /health says ready, stops
 it; then asks every shipped sample five times in one process. Prints a table and one JSON line,
@@ -10,6 +10,7 @@ Leaves out: comparison with other engines.
 
 from __future__ import annotations
 
+import argparse
 import json
 import platform
 import socket
@@ -19,8 +20,9 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import torch
 
@@ -36,8 +38,11 @@ NUM_RUNS: Final = 5
 LONGEST_START_S: Final = 120.0
 
 
-def main() -> int:
+def main(argv: Sequence[str]) -> int:
     """Measure, print, and return the exit code."""
+    parser = argparse.ArgumentParser(description="How long until the first token?")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    options = parser.parse_args(argv)
     probe = machine_probe()
     ready_s = page_ready_s()
     print(f"page ready after {ready_s:.1f} s")
@@ -49,8 +54,32 @@ def main() -> int:
         first, later = f"{row['first_ms']:.0f} ms", f"{row['median_ms']:.0f} ms"
         speed = f"{row['tokens_per_s']:.0f}"
         print(f"{row['title']!s:<36}{row['route']!s:<15}{first:>9}{later:>16}{speed:>10}")
-    print(json.dumps({"page_ready_s": round(ready_s, 2), "samples": rows, "machine": probe}))
+    record = {"page_ready_s": round(ready_s, 2), "samples": rows, "machine": probe}
+    print(json.dumps(record))
+    if options.json:
+        options.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return 0
+
+
+def markdown_table(record: dict[str, Any]) -> str:
+    """The table of the README, from what `--json` wrote."""
+    machine = record["machine"]
+    lines = [
+        f"| sample | route | first token, median of {NUM_RUNS - 1} | tokens/s |",
+        "|---|---|---|---|",
+        *(
+            f"| {row['title']} | {row['route']} | {row['median_ms']:.0f} ms "
+            f"| {row['tokens_per_s']:.0f} |"
+            for row in record["samples"]
+        ),
+        "",
+        f"The page was ready after {record['page_ready_s']:.1f} s. In the same minute the machine "
+        f"({machine['threads']} threads) read",
+        f"{machine['read_gb_per_s']:.1f} GB/s and multiplied matrices at "
+        f"{machine['float32_gflop_per_s']:.0f} GFLOP/s in float32 and "
+        f"{machine['bfloat16_gflop_per_s']:.1f} in bfloat16.",
+    ]
+    return "\n".join(lines)
 
 
 def _listing() -> str:
@@ -139,4 +168,4 @@ def _ask(assistant: Assistant, conversation: Conversation) -> tuple[str, str, Tu
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
