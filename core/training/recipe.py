@@ -7,6 +7,7 @@ checkpoint are kept in the working folder. Leaves out: what the stages learn (st
 from __future__ import annotations
 
 import argparse
+import hashlib
 import math
 import os
 import sys
@@ -84,10 +85,10 @@ def main(argv: Sequence[str]) -> int:
         except TriadError as error:
             print(error, file=sys.stderr)
             return 2
-    names = _stages_to_run(options)
+    names, folder = _stages_to_run(options), _checkpoint_folder(options)
     for number, name in enumerate(names):
         left_s = options.minutes * 60 - (time.monotonic() - begun)
-        figures = learn(STAGES[name](course), options.work, _time_for(names[number:], left_s))
+        figures = learn(STAGES[name](course), folder, _time_for(names[number:], left_s))
         print(f"{name}: {figures}", flush=True)
     if options.start_from or names == list(STAGES):
         export(course.learner, raw, options.out)
@@ -117,13 +118,29 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--minutes", type=float, default=math.inf, help="fewer steps, to be done in this time"
     )
-    parser.add_argument("--work", type=Path, default=ROOT / "build" / "training")
-    parser.add_argument("--out", type=Path, default=ROOT / "assets" / "bundled")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument(
+        "--work",
+        type=Path,
+        default=ROOT / "build" / "training",
+        metavar="FOLDER",
+        help="media and checkpoints (default: build/training)",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=ROOT / "assets" / "bundled",
+        metavar="FOLDER",
+        help="the finished model (default: assets/bundled)",
+    )
+    parser.add_argument(
+        "--device",
+        default="cuda" if torch.cuda.is_available() else "cpu",
+        help="where it learns (default: a GPU where there is one, else cpu)",
+    )
     parser.add_argument("--scale", type=float, default=1.0, help="share of the steps to take")
     parser.add_argument("--materials", type=float, default=1.0, help="share of the media to make")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: all)")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of the first weights (default: 0)")
     return parser
 
 
@@ -142,6 +159,15 @@ def _stages_to_run(options: argparse.Namespace) -> list[str]:
     if not options.start_from:
         needed.update(*(NEEDS[name] for name in named))
     return [name for name in STAGES if name in needed]
+
+
+def _checkpoint_folder(options: argparse.Namespace) -> Path:
+    """Where stages are kept: those that go on with a finished model apart, each start its own."""
+    work: Path = options.work
+    if not options.start_from:
+        return work
+    weights = (options.start_from / "model.safetensors").read_bytes()
+    return work / f"from-{hashlib.sha256(weights).hexdigest()[:12]}"
 
 
 def _time_for(names: Sequence[str], left_s: float) -> float:

@@ -115,7 +115,7 @@ def test_a_finished_model_goes_on_from_where_it_is(run: Run) -> None:
     shutil.copytree(run.work / "materials", work / "materials")
     command = ["vision_speech", "--start-from", str(run.out), "--minutes", "9"]
     assert main([*command, "--work", str(work), "--out", str(out), *BARE]) == 0
-    assert [path.stem for path in work.glob("*.json")] == ["vision_speech"]
+    assert [path.stem for path in work.glob("from-*/*.json")] == ["vision_speech"]
     first, refined = (load_file(folder / "model.safetensors") for folder in (run.out, out))
     moved = {name for name in first if not torch.equal(first[name], refined[name])}
     assert moved
