@@ -184,6 +184,12 @@ def _filled(module: nn.Module, prefix: str, read: TensorReader) -> Any:
 
     Typed loosely, as transformers describes neither its modules' parts nor their calls.
     """
+    owners = dict(module.named_modules())
     for name in list(module.state_dict()):
-        module.load_state_dict({name: read(prefix + name)}, strict=False, assign=True)
-    return module.eval().requires_grad_(False)
+        # Put in place by hand: load_state_dict walks through the whole module for every tensor.
+        owner, _, leaf = name.rpartition(".")
+        tensor = read(prefix + name)
+        is_parameter = leaf in owners[owner]._parameters
+        value = nn.Parameter(tensor, requires_grad=False) if is_parameter else tensor
+        setattr(owners[owner], leaf, value)
+    return module.eval()

@@ -10,7 +10,9 @@ Sources: QLoRA, arXiv 2305.14314 (NF4); kernels from bitsandbytes and PyTorch.
 from __future__ import annotations
 
 import logging
-from typing import Any, Final, Protocol
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final, NoReturn, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -217,6 +219,26 @@ def _bitsandbytes() -> Any:
     """bitsandbytes, imported when first needed: it takes a second and a text test never does."""
     # It warns about an optional package that would fetch kernels from the network: not for us.
     logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
-    import bitsandbytes
+    with _without_compiling():
+        import bitsandbytes
 
     return bitsandbytes
+
+
+@contextmanager
+def _without_compiling() -> Iterator[None]:
+    """Inside, torch.compile refuses.
+
+    bitsandbytes wraps fallbacks that we never call in torch.compile while it is imported, which
+    takes two seconds; refused, it leaves them as they are.
+    """
+
+    def refuse(*_: object, **__: object) -> NoReturn:
+        raise RuntimeError("not while bitsandbytes is imported")
+
+    compile_ = torch.compile
+    torch.compile = refuse
+    try:
+        yield
+    finally:
+        torch.compile = compile_

@@ -22,6 +22,23 @@ def test_table_of_skills_is_the_evaluation_that_is_shipped() -> None:
     assert markdown_table(json.loads(EVALUATION.read_text(encoding="utf-8"))) in README
 
 
+@pytest.mark.parametrize(
+    "skills",
+    [
+        {"text"},
+        {"picture questions", "printed words"},
+        {"transcription", "spoken questions"},
+        {"spoken questions on a picture"},
+    ],
+)
+def test_shipped_model_is_right_more_often_than_not_in_every_mode(skills: set[str]) -> None:
+    scores = json.loads(EVALUATION.read_text(encoding="utf-8"))["scores"]
+    asked = [score for score in scores if score["skill"] in skills]
+    assert len(asked) == len(skills)
+    num_right = sum(score["exact"] * score["num"] for score in asked)
+    assert num_right / sum(score["num"] for score in asked) > 0.5
+
+
 def test_table_of_first_tokens_is_the_measurement_that_is_shipped() -> None:
     assert first_token.markdown_table(json.loads(MEASURED.read_text(encoding="utf-8"))) in README
 

@@ -10,6 +10,7 @@ from typing import Literal
 import pytest
 import torch
 
+from core import config
 from core.config import ModelOptions
 from core.errors import BadModelError, OutOfMemoryError
 from core.inputs import ModelInputs
@@ -228,10 +229,17 @@ def test_loading_reports_every_tensor_in_order(native_folder: Path) -> None:
     assert {total for _, total in seen} == {seen[-1][1]}
 
 
-def test_auto_options_are_decided_when_the_model_is_loaded(native_folder: Path) -> None:
+@pytest.mark.parametrize(("is_fast", "dtype"), [(True, "bfloat16"), (False, "float32")])
+def test_auto_options_are_decided_when_the_model_is_loaded(
+    is_fast: bool,
+    dtype: Literal["bfloat16", "float32"],
+    native_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(config, "has_fast_bfloat16", lambda device: is_fast)
     loaded = load_model(native_folder, ModelOptions(device="cpu", quantization="none"))
-    assert loaded.options == ModelOptions("bfloat16", "none", "cpu")
-    assert loaded.dtype == torch.bfloat16
+    assert loaded.options == ModelOptions(dtype, "none", "cpu")
+    assert loaded.dtype == config.TORCH_DTYPES[dtype]
     inputs = prompt(InputMode.VISION_SPEECH)
-    assert loaded.embed(inputs).dtype == torch.bfloat16
+    assert loaded.embed(inputs).dtype == loaded.dtype
     assert last_logits(loaded, inputs).dtype == torch.float32
