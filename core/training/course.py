@@ -118,6 +118,8 @@ def dialogue_stage(
     """
     learner = course.learner
     encoders: dict[Split, RowEncoder] = {}
+    if learns_encoder:
+        course.pictures.clear()  # what earlier stages kept is not what this encoder will say
     pad_id = int(learner.config.pad_token_id)
 
     def encodings(split: Split, indices: tuple[int, ...]) -> dict[int, Encoding]:

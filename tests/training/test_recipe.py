@@ -110,6 +110,19 @@ def test_materials_are_what_their_indices_say(run: Run) -> None:
 
 
 @pytest.mark.espeak
+def test_a_vision_encoder_that_has_learned_is_asked_anew(run: Run) -> None:
+    options = recipe._parser().parse_args(["--work", str(run.work), *BARE])
+    course = recipe._course(options, Tokenizer(vocabulary.train_tokenizer().to_str()))
+    before = course.picture_encodings("held_out")[0][0].clone()
+    stage = vision_stages.vision(course)
+    with torch.no_grad():
+        for name, parameter in stage.parameters.items():
+            if ".img_processor." in name:
+                parameter.add_(0.1)
+    assert not torch.equal(course.picture_encodings("held_out")[0][0], before)
+
+
+@pytest.mark.espeak
 def test_a_finished_model_goes_on_from_where_it_is(run: Run) -> None:
     out, work = run.out.with_name("refined"), run.work.with_name("refining")
     shutil.copytree(run.work / "materials", work / "materials")
