@@ -99,12 +99,10 @@ def run_serve(arguments: list[str]) -> int:
     """Serve the chat app until Ctrl-C."""
     options = parse_serve(arguments)
     quieten_libraries(options.model)
-
-    with without_garbage_collection():
-        from app.address import has_screen, require_free_port
-        from app.options import ServerOptions
-        from app.security import require_loopback
-        from app.uploads import private_uploads
+    from app.address import has_screen, require_free_port
+    from app.options import ServerOptions
+    from app.security import require_loopback
+    from app.uploads import private_uploads
 
     open_browser = has_screen() and not options.no_browser
     server = ServerOptions(options.host, options.port, open_browser=open_browser)
@@ -206,7 +204,7 @@ def load(options: argparse.Namespace) -> Assistant:
 
 @contextmanager
 def without_garbage_collection() -> Iterator[None]:
-    """For imports and loading: what they make stays, and searching it takes a sixth of a start."""
+    """For imports and loading: what they make stays, and searching it again and again is slow."""
     gc.disable()
     try:
         yield

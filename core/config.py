@@ -27,7 +27,7 @@ class ModelOptions:
 
     Args:
         dtype: the type of everything that is not quantised; "auto" is bfloat16, or float32 on a
-            CPU that has no instructions for bfloat16 and would take fifty times as long.
+            CPU that has no instructions for bfloat16 and would be far slower in it.
         quantization: what the decoder's linears are held in: "nf4" 4 bits, "int8" 8 bits,
             "none" as they are. Everything else stays in `dtype`.
         device: "auto" is CUDA where there is one, else the CPU.

@@ -215,6 +215,7 @@ class _Loader:
 
     @torch.inference_mode()
     def load(self) -> Model:
+        """Every part in its place and on its device."""
         checkpoint, config = self._checkpoint, self._checkpoint.config
         token_embeddings = self._read("model.embed_tokens.weight")
         is_tied = config.tie_word_embeddings

@@ -230,7 +230,7 @@ def _without_compiling() -> Iterator[None]:
     """Inside, torch.compile refuses.
 
     bitsandbytes wraps fallbacks that we never call in torch.compile while it is imported, which
-    takes two seconds; refused, it leaves them as they are.
+    imports the whole compiler; refused, it leaves them as they are.
     """
 
     def refuse(*_: object, **__: object) -> NoReturn:

@@ -129,6 +129,7 @@ def dialogue_stage(
         return encode_pictures(learner, course.materials.pictures(split), unique)
 
     def run(rng: random.Random, split: Split, num: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Loss, and which rows are right, of each part of a batch of new dialogues."""
         if split not in encoders:
             encoders[split] = course.row_encoder(split)
         rows = [encoders[split].encode(make(rng, split)) for _ in range(num)]

@@ -56,6 +56,7 @@ def speech_encoder(course: Course) -> Stage:
         rng: random.Random | None,
         is_flat_start: bool = False,
     ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The loss of some clips, and each frame's likeliest class, (num_clips, num_frames)."""
         mels = _padded(clips, indices, rng)
         with learner.autocast():
             hidden = encoder(mels.to(learner.device), None)
@@ -273,9 +274,10 @@ def vision_speech(course: Course) -> Stage:
     """The second audio projector, begun as a copy of the first, and the vision LoRA."""
     learner = course.learner
     audio = learner.media.audio_embed
-    for part in () if course.goes_on else ("up_proj", "down_proj"):
-        source = getattr(audio, f"{part}_for_speech").state_dict()
-        getattr(audio, f"{part}_for_vision_speech").load_state_dict(source)
+    if not course.goes_on:
+        for part in ("up_proj", "down_proj"):
+            source = getattr(audio, f"{part}_for_speech").state_dict()
+            getattr(audio, f"{part}_for_vision_speech").load_state_dict(source)
     parameters = {
         **_speech_projector_parameters(learner, "vision_speech"),
         **vision_projector_parameters(learner),

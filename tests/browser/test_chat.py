@@ -295,12 +295,10 @@ def test_two_tabs_stream_at_the_same_time(
     chat.expect_last_reply("left5")
     other.expect_last_reply("right5")
     assert not any(turn.is_cancelled for turn in assistant.turns)
-    cancelled = lambda: {  # noqa: E731
-        turn.conversation.messages[-1].text: turn.is_cancelled for turn in assistant.turns
-    }
     chat.page.keyboard.press("Escape")
     chat.expect_last_reply("stopped")
-    assert cancelled() == {"left": True, "right": False}
+    cancelled = {t.conversation.messages[-1].text: t.is_cancelled for t in assistant.turns}
+    assert cancelled == {"left": True, "right": False}
 
 
 def test_narrow_window_has_no_sideways_scroll(
