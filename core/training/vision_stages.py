@@ -44,7 +44,7 @@ def vision_encoder(course: Course) -> Stage:
     def logits_and_labels(
         rng: random.Random, split: Split, num: int
     ) -> tuple[list[torch.Tensor], torch.Tensor]:
-        """Each head's logits, (num, num_classes, 64), and labels, (num, 3, 64), of some pictures."""
+        """Each head's logits, (num, num_classes, 64), and labels, (num, 3, 64), of pictures."""
         pictures = course.materials.pictures(split)
         indices = tuple(rng.randrange(len(pictures)) for _ in range(num))
         crops, masks = picture_tensors(pictures, indices)
