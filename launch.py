@@ -224,14 +224,42 @@ def run_train(arguments: list[str]) -> int:
     """Train the model that comes with Triad."""
     from core.training.recipe import main as train
 
-    return train(arguments)
+    return run_training(arguments, train)
+
+
+def run_ablation(arguments: list[str]) -> int:
+    """Show what each adapter is for."""
+    from core.training.ablation import main as ablate
+
+    return run_training(arguments, ablate)
+
+
+def run_training(arguments: list[str], main: Callable[[list[str]], int]) -> int:
+    """What learns needs voices and fonts first, unless it is only asked for its help."""
+    from app.checks import missing_for_training, provide
+    from core.training.packages import missing_sentence
+
+    missing = () if {"-h", "--help"} & set(arguments) else provide(missing_for_training)
+    if missing:
+        print(missing_sentence(missing), file=sys.stderr)
+        return EXIT_BAD_INPUT
+    return main(arguments)
 
 
 def run_eval(arguments: list[str]) -> int:
     """Measure the model that comes with Triad."""
+    from app.checks import provide
     from core.training.evaluate import main as evaluate
 
-    return evaluate(arguments)
+    return evaluate(arguments, provide)
+
+
+def run_world(arguments: list[str]) -> int:
+    """Write held-out questions of the small world to files."""
+    from app.checks import provide
+    from core.training.write_world import main as write
+
+    return write(arguments, provide)
 
 
 COMMANDS = {
@@ -247,6 +275,18 @@ COMMANDS = {
     ),
     "eval": Command(
         "measure the model that comes with Triad", run_eval, accept_all, ("run-time", "training")
+    ),
+    "ablation": Command(
+        "show what each adapter is for, and what fine-tuning would have cost",
+        run_ablation,
+        accept_all,
+        ("run-time", "training"),
+    ),
+    "world": Command(
+        "write held-out questions with pictures, clips and answers, to test any model with",
+        run_world,
+        accept_all,
+        ("run-time", "training"),
     ),
 }
 

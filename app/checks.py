@@ -1,7 +1,8 @@
 """What `launch.py test` runs: ruff, mypy and pytest, one after another, and their sum.
 
-Installs the programs that the tests drive where it may; else it says how, and the tests that
-need them are skipped by name. Leaves out: Python packages (environment.py).
+Installs the programs, voices and typefaces that the tests need where it may; else it says how, and
+the tests that need them are skipped by name. `train`, `eval` and `world` have theirs installed here
+too. Leaves out: Python packages (environment.py).
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from pathlib import Path
 from typing import Final
 
 from app.exit_codes import EXIT_INTERRUPTED
+from core.training.fonts import HELD_OUT_FACES, TRAINED_FACES
+from core.training.packages import Missing, missing_packages
+from core.training.voices import GROUPS
 
 # Systems call it differently; people may also name one in TRIAD_CHROMIUM.
 CHROMIUM_NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
@@ -44,7 +48,6 @@ class Program:
 
 PROGRAMS: Final = (
     Program("chromium", lambda: chromium_path() is not None),
-    Program("espeak-ng", lambda: bool(shutil.which("espeak-ng"))),
     Program("libportaudio2", lambda: bool(ctypes.util.find_library("portaudio"))),
 )
 
@@ -84,7 +87,12 @@ def checks(pytest_arguments: Sequence[str]) -> tuple[Check, ...]:
 
 def run_checks(root: Path, pytest_arguments: Sequence[str]) -> int:
     """Run everything in the checkout, also after a failure; returns the exit code."""
-    print(provide_programs(PROGRAMS), end="", flush=True)
+    if missing := provide(missing_for_tests):
+        print(
+            f"Missing: {', '.join(missing)}; the tests that need them are skipped. "
+            f"Install them with: sudo apt-get install {' '.join(missing)}",
+            flush=True,
+        )
     outcomes: list[Outcome] = []
     for check in checks(pytest_arguments):
         outcome = run_check(check, root)
@@ -112,28 +120,31 @@ def run_check(check: Check, root: Path) -> Outcome:
     return Outcome(check.name, exit_code, time.monotonic() - began_s)
 
 
-def provide_programs(programs: Sequence[Program]) -> str:
-    """Install the programs that are missing, where we may.
+def missing_for_tests() -> tuple[str, ...]:
+    """The Debian packages that the tests need and that are not installed."""
+    programs = tuple(program.package for program in PROGRAMS if not program.is_there())
+    return (*programs, *missing_packages(GROUPS, TRAINED_FACES + HELD_OUT_FACES))
 
+
+def missing_for_training() -> tuple[str, ...]:
+    """The same for the recipe, which leaves one synthesizer to the evaluation."""
+    return missing_packages(("trained", "unseen voice"), TRAINED_FACES + HELD_OUT_FACES)
+
+
+def provide(missing: Missing) -> tuple[str, ...]:
+    """Install the packages that are missing, where we may.
+
+    Args:
+        missing: looks which ones are.
     Returns:
-        What to tell the person about those that are still missing; "" when none is.
+        Those that are still missing.
     """
-    missing = missing_packages(programs)
-    if missing and may_install():
-        print(f"Installing {', '.join(missing)} with apt-get ...", flush=True)
-        apt_install(missing)
-        missing = missing_packages(programs)
-    if not missing:
-        return ""
-    return (
-        f"Missing: {', '.join(missing)}; the tests that need them are skipped. "
-        f"Install them with: sudo apt-get install {' '.join(missing)}\n"
-    )
-
-
-def missing_packages(programs: Sequence[Program]) -> tuple[str, ...]:
-    """The Debian packages of the programs that are not there."""
-    return tuple(program.package for program in programs if not program.is_there())
+    packages = missing()
+    if packages and may_install():
+        print(f"Installing {', '.join(packages)} with apt-get ...", file=sys.stderr, flush=True)
+        apt_install(packages)
+        packages = missing()
+    return packages
 
 
 def may_install() -> bool:
@@ -144,17 +155,27 @@ def may_install() -> bool:
 
 def apt_install(packages: Sequence[str]) -> None:
     """Refresh the package lists and install; shows apt-get's words only when it fails."""
-    # One call a package: one that does not exist here must not keep the others away.
-    install = ("apt-get", "install", "--yes", "--no-install-recommends")
-    for command in (("apt-get", "update"), *((*install, package) for package in packages)):
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
-            check=False,
-        )
-        if done.returncode != 0:
-            print(f"{' '.join(command)} failed:\n{done.stdout}", flush=True)
+    apt_get("update")
+    if apt_get("install", *packages) and len(packages) > 1:
+        # One that does not exist here must not keep the others away.
+        for package in packages:
+            apt_get("install", package)
+
+
+def apt_get(command: str, *packages: str) -> int:
+    """Run apt-get without questions; returns its exit code."""
+    arguments = ["apt-get", command, "--yes"]
+    if packages:
+        arguments += ["--no-install-recommends", *packages]
+    done = subprocess.run(
+        arguments,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+        check=False,
+    )
+    if done.returncode != 0:
+        print(f"{' '.join(arguments)} failed:\n{done.stdout}", file=sys.stderr, flush=True)
+    return done.returncode

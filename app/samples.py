@@ -1,7 +1,8 @@
 """Sample pictures, clips and questions to click, read from assets/samples/samples.json.
 
-The file lists {"title", "text"?, "image"?, "audio"?}, media files lying beside it. Without the
-file there are a few plain questions. Leaves out: how they look (widgets/samples.py).
+The file lists {"title", "text"?, "image"?, "second_image"?, "audio"?}, media files lying beside
+it. Without the file there are a few plain questions.
+Leaves out: how they look (widgets/samples.py).
 """
 
 from __future__ import annotations
@@ -26,18 +27,20 @@ class Sample:
     Args:
         title: what its button says.
         text: the question, "" when the clip asks it.
-        image, audio: media files, None without.
+        image, second_image, audio: media files, None without.
     """
 
     title: str
     text: str = ""
     image: Path | None = None
+    second_image: Path | None = None
     audio: Path | None = None
 
     @property
     def parts(self) -> tuple[Part, ...]:
         """The message it sends."""
-        media = [part_from_file(path) for path in (self.image, self.audio) if path is not None]
+        files = (self.image, self.second_image, self.audio)
+        media = [part_from_file(path) for path in files if path is not None]
         return in_turn_order(media, self.text)
 
 
@@ -62,8 +65,10 @@ def load_samples(folder: Path) -> tuple[Sample, ...]:
 
 
 def _sample(entry: dict[str, Any], folder: Path) -> Sample | None:
-    image, audio = (folder / entry[key] if entry.get(key) else None for key in ("image", "audio"))
-    sample = Sample(entry.get("title", ""), entry.get("text", ""), image, audio)
+    files = {
+        key: folder / entry[key] for key in ("image", "second_image", "audio") if entry.get(key)
+    }
+    sample = Sample(entry.get("title", ""), entry.get("text", ""), **files)
     try:
         is_usable = bool(sample.title and sample.parts)
     except (OSError, BadMediaError) as error:

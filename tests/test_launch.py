@@ -25,6 +25,8 @@ from app.environment import Environment, Layer, SetupError, State, running_pytho
 from app.options import ServerOptions
 from app.status_line import StatusLine
 from core.errors import BadMediaError, BadOptionError, QueueFullError
+from core.training import packages
+from core.training.fonts import FONT_PACKAGES
 
 ROOT = Path(launch.__file__).parent
 
@@ -389,7 +391,7 @@ def test_the_first_word_is_the_command(arguments: list[str], split: tuple[str, l
     ("word", "sentence"),
     [
         ("chta", "There is no command 'chta': did you mean chat?\n"),
-        ("xyz", "There is no command 'xyz': there are serve, chat, test, train, eval.\n"),
+        ("xyz", "There is no command 'xyz': there are serve, chat, test, train, eval, world.\n"),
     ],
 )
 def test_an_unknown_command_is_a_sentence(
@@ -610,7 +612,7 @@ def test_every_check_runs_and_one_failure_fails_the_whole(
     runs = tuple(
         checks.Check(f"check {code}", ("-c", f"raise SystemExit({code})")) for code in codes
     )
-    monkeypatch.setattr(checks, "PROGRAMS", ())
+    monkeypatch.setattr(checks, "missing_for_tests", lambda: ())
     monkeypatch.setattr(checks, "checks", lambda arguments: runs)
     assert checks.run_checks(tmp_path, []) == 1
     shown = capfd.readouterr().out.splitlines()
@@ -632,22 +634,99 @@ def test_checks_run_offline_in_the_checkout(
 
 
 @pytest.mark.parametrize("may_install", [True, False])
-def test_missing_programs_are_installed_or_named(
+def test_missing_packages_are_installed_where_they_may_be(
     may_install: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     installed: list[str] = []
-    programs = (
-        checks.Program("there", lambda: True),
-        checks.Program("away", lambda: "away" in installed),
-    )
     monkeypatch.setattr(checks, "may_install", lambda: may_install)
     monkeypatch.setattr(checks, "apt_install", installed.extend)
-    told = checks.provide_programs(programs)
-    if may_install:
-        assert (told, installed) == ("", ["away"])
-    else:
-        assert told.startswith("Missing: away; ")
-        assert "sudo apt-get install away\n" in told
+    still = checks.provide(lambda: tuple({"away"} - set(installed)))
+    assert (still, installed) == (((), ["away"]) if may_install else (("away",), []))
+
+
+def test_what_is_there_is_not_installed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "may_install", lambda: True)
+    monkeypatch.setattr(checks, "apt_install", pytest.fail)
+    assert checks.provide(lambda: ()) == ()
+
+
+def test_tests_that_lack_a_package_run_on_and_are_told_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(checks, "provide", lambda missing: ("flite", "chromium"))
+    monkeypatch.setattr(checks, "checks", lambda arguments: (checks.Check("it", ("-c", "")),))
+    assert checks.run_checks(tmp_path, []) == 0
+    assert capfd.readouterr().out.startswith(
+        "Missing: flite, chromium; the tests that need them are skipped. "
+        "Install them with: sudo apt-get install flite chromium\n"
+    )
+
+
+def test_tests_need_programs_voices_and_typefaces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.training.voices.PACKAGES", [("festival", "festival", "not there")])
+    monkeypatch.setattr(packages, "FOLDER", tmp_path)
+    monkeypatch.setattr(checks, "PROGRAMS", (checks.Program("chromium", lambda: False),))
+    assert checks.missing_for_tests() == ("chromium", "festival", *FONT_PACKAGES)
+    # The recipe itself never speaks with festival.
+    assert checks.missing_for_training() == tuple(FONT_PACKAGES)
+
+
+@pytest.mark.parametrize(("exit_codes", "num_calls"), [((0, 0), 2), ((0, 1, 0, 1), 4)])
+def test_a_package_that_does_not_exist_keeps_no_other_away(
+    exit_codes: tuple[int, ...], num_calls: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[str, ...]] = []
+    codes = iter(exit_codes)
+
+    def apt_get(*arguments: str) -> int:
+        calls.append(arguments)
+        return next(codes)
+
+    monkeypatch.setattr(checks, "apt_get", apt_get)
+    checks.apt_install(("flite", "gone"))
+    expected = [
+        ("update",),
+        ("install", "flite", "gone"),
+        ("install", "flite"),
+        ("install", "gone"),
+    ]
+    assert calls == expected[:num_calls]
+
+
+def test_training_without_its_packages_names_them_and_does_not_begin(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(checks, "provide", lambda missing: ("espeak-ng", "flite"))
+    monkeypatch.setattr("core.training.recipe.main", pytest.fail)
+    assert launch.run_train(["text"]) == 2
+    assert capsys.readouterr().err == (
+        "Some voices or typefaces are missing; install them with: "
+        "sudo apt-get install espeak-ng flite\n"
+    )
+
+
+def test_asking_how_to_train_installs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "provide", pytest.fail)
+    with pytest.raises(SystemExit) as stopped:
+        launch.run_train(["--help"])
+    assert stopped.value.code == 0
+
+
+@pytest.mark.parametrize("word", ["eval", "world"])
+def test_a_wrong_option_of_a_measurement_installs_nothing(
+    word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checks, "provide", pytest.fail)
+    for arguments in (["--help"], ["--skill", "juggling"]):
+        with pytest.raises(SystemExit):
+            launch.COMMANDS[word].run(arguments)
+
+
+def test_serving_and_chatting_need_nothing_of_the_recipe() -> None:
+    for word in ("serve", "chat"):
+        assert launch.COMMANDS[word].layers == ("run-time",)
 
 
 @pytest.fixture

@@ -36,6 +36,7 @@ def samples_row(samples: Sequence[Sample]) -> Any:
 
 def _card(index: int, sample: Sample) -> str:
     kind = KIND_WORDS[(sample.image is not None, sample.audio is not None)]
+    kind = "two pictures" if sample.second_image else kind
     picture = f'<img src="/samples/{index}" alt="">' if sample.image else ""
     return (
         f'<button type="button" class="triad-card" data-index="{index}">{picture}'

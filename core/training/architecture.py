@@ -58,10 +58,10 @@ def bundled_config(tokenizer: RawTokenizer) -> Phi4MultimodalConfig:
 
 def _vision_config(image_token_id: int) -> Phi4MultimodalVisionConfig:
     return Phi4MultimodalVisionConfig(
-        hidden_size=128,
-        intermediate_size=384,
+        hidden_size=192,
+        intermediate_size=576,
         num_hidden_layers=6,
-        num_attention_heads=4,
+        num_attention_heads=6,
         image_size=VIEW_PX,
         crop_size=VIEW_PX,
         patch_size=PATCH_PX,
@@ -71,12 +71,12 @@ def _vision_config(image_token_id: int) -> Phi4MultimodalVisionConfig:
 
 def _audio_config(audio_token_id: int) -> Phi4MultimodalAudioConfig:
     return Phi4MultimodalAudioConfig(
-        hidden_size=192,
-        intermediate_size=384,
+        hidden_size=256,
+        intermediate_size=512,
         num_blocks=6,
         num_attention_heads=4,
-        ext_pw_out_channel=192,
-        depthwise_separable_out_channel=192,
+        ext_pw_out_channel=256,
+        depthwise_separable_out_channel=256,
         nemo_conv_channels=24,
         bias_max_distance=500,
         audio_token_id=audio_token_id,

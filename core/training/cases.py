@@ -1,38 +1,50 @@
 """Held-out cases: questions that training never saw, with their media and right replies.
 
-Text is held out by wording, pictures by scene and font, speech by wording and voice.
-Leaves out: asking them (evaluate.py).
+Text is held out by wording, pictures by scene and typeface, speech by wording and by voice or by
+synthesizer. A case follows from its skill, the seed and its number, by keys of its own: nothing
+that is validated on during training comes back here.
+Leaves out: asking them (evaluate.py) and writing them to files (write_world.py).
 """
 
 from __future__ import annotations
 
 import io
+import os
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 import numpy as np
 from PIL import Image
 
 from audio.save import wav_bytes
 from core.messages import AudioPart, Conversation, ImagePart, Message, Part, Role, TextPart
-from core.training.dialogues import TRANSCRIBE
-from core.training.draw import HELD_OUT_FONTS, draw
-from core.training.materials import Clip, clip_at, clip_waveform, scene_at
-from core.training.scenes import ask_about
-from core.training.world import sample_exchange
-
-SKILLS: Final = (
-    "text",
-    "picture questions",
-    "printed words",
-    "transcription",
-    "spoken questions",
-    "spoken questions on a picture",
+from core.training.dialogues import TRANSLATE_TYPED
+from core.training.draw import draw
+from core.training.exchange import Exchange
+from core.training.fonts import HELD_OUT_FACES
+from core.training.grammar import Language
+from core.training.items import Scene
+from core.training.memory import is_told, sample_chain
+from core.training.packages import missing_packages
+from core.training.picture_pairs import ask_about_two
+from core.training.prompts import (
+    TRANSCRIBE,
+    transcribe_and_translate,
+    transcribed_and_translated,
+    translate,
 )
-# Scenes and clips from here on belong to evaluation alone; validation uses the first ones.
-FIRST_INDEX: Final = 1_000_000
+from core.training.scenes import ask_about, sample_scene
+from core.training.speech import speak
+from core.training.translation import LANGUAGES, sample_translation
+from core.training.voices import SPEAKERS, VoiceGroup
+from core.training.world import sample_exchange, sample_spoken
+
+CHAIN_EVERY: Final = 7  # one text case in so many needs what was said before
+PAIR_EVERY: Final = 6  # one spoken question on a picture in so many is about two
 
 
 @dataclass(frozen=True)
@@ -41,89 +53,205 @@ class Case:
 
     Args:
         skill: one of SKILLS.
-        conversation: what is given.
-        said: what is typed or spoken, for people.
         expected: the right reply.
+        prompt: what is typed, or "".
+        spoken: what is said in the clip, or "".
+        pictures: PNG files.
+        sound: a WAV file, 16 kHz mono, or None.
+        history: earlier turns, a question and its right reply each.
     """
 
     skill: str
-    conversation: Conversation
-    said: str
     expected: str
+    prompt: str = ""
+    spoken: str = ""
+    pictures: tuple[bytes, ...] = ()
+    sound: bytes | None = None
+    history: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def conversation(self) -> Conversation:
+        """What the assistant is given: earlier turns; then pictures, the clip, the text."""
+        messages = []
+        for question, reply in self.history:
+            messages.append(Message(Role.USER, (TextPart(question),)))
+            messages.append(Message(Role.ASSISTANT, (TextPart(reply),)))
+        parts: list[Part] = [ImagePart(picture) for picture in self.pictures]
+        if self.sound is not None:
+            parts.append(AudioPart(self.sound))
+        if self.prompt:
+            parts.append(TextPart(self.prompt))
+        return Conversation((*messages, Message(Role.USER, tuple(parts))))
+
+    @property
+    def said(self) -> str:
+        """All that is typed and spoken, for people."""
+        earlier = [question for question, _ in self.history]
+        return " / ".join(part for part in (*earlier, self.spoken, self.prompt) if part)
+
+
+Fields = dict[str, Any]  # of a Case, but for its skill
+Maker = Callable[[random.Random, int], Fields]  # what is random, the case's number
 
 
 def cases(skill: str, num: int, seed: int) -> Iterator[Case]:
-    """`num` held-out cases of a skill; the same seed gives the same cases."""
-    makers = {
-        "text": _text,
-        "picture questions": _picture,
-        "printed words": _printed,
-        "transcription": _transcription,
-        "spoken questions": _spoken,
-        "spoken questions on a picture": _spoken_on_picture,
+    """`num` held-out cases of a skill, in order; the same seed gives the same cases.
+
+    They are made ahead in threads: synthesizers are programs of their own.
+
+    Raises:
+        MissingFontsError, FileNotFoundError: see `missing_for`.
+    """
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield from pool.map(partial(case_at, skill, seed), range(num))
+
+
+def case_at(skill: str, seed: int, number: int) -> Case:
+    """The case of a skill with this number."""
+    fields = MAKERS[skill](random.Random(f"case-{skill}-{seed}-{number}"), number)
+    return Case(skill, **fields)
+
+
+def _text(rng: random.Random, number: int) -> Fields:
+    if number % CHAIN_EVERY == CHAIN_EVERY - 1:
+        return _chain(rng)
+    exchange = sample_exchange(rng, "held_out")
+    return {"prompt": exchange.question, "expected": exchange.answer}
+
+
+def _chain(rng: random.Random) -> Fields:
+    """Earlier turns with their right replies, and what only makes sense after them."""
+    *before, last = sample_chain(rng, "held_out")
+    if is_told((*before, last)) and rng.random() < 0.4:
+        before.append(sample_exchange(rng, "held_out"))
+    history = tuple((exchange.question, exchange.answer) for exchange in before)
+    return {"prompt": last.question, "expected": last.answer, "history": history}
+
+
+def _translation(rng: random.Random, number: int) -> Fields:
+    translation, language = sample_translation(rng, "held_out"), _language(number)
+    prompt = rng.choice(TRANSLATE_TYPED).format(said=translation.english, language=language)
+    return {"prompt": prompt, "expected": translation.by_language[language]}
+
+
+def _language(number: int) -> Language:
+    """Each language as often as any other."""
+    return LANGUAGES[number % len(LANGUAGES)]
+
+
+def _scene(rng: random.Random, has_word: bool | None = None) -> Scene:
+    """A scene: with a word or without one, or any."""
+    while True:
+        scene = sample_scene(rng)
+        if has_word is None or bool(scene.word) == has_word:
+            return scene
+
+
+def _about_picture(rng: random.Random, number: int, *, has_word: bool) -> Fields:
+    scene = _scene(rng, has_word)
+    return _typed(ask_about(rng, scene), scene)
+
+
+def _about_two(rng: random.Random, number: int) -> Fields:
+    pair = _scene(rng), _scene(rng)
+    return _typed(ask_about_two(rng, *pair), *pair)
+
+
+def _typed(exchange: Exchange, *scenes: Scene) -> Fields:
+    pictures = tuple(picture_bytes(scene) for scene in scenes)
+    return {"prompt": exchange.question, "expected": exchange.answer, "pictures": pictures}
+
+
+def _transcription(rng: random.Random, number: int, *, group: VoiceGroup) -> Fields:
+    """Questions of the world and sentences to translate, by turns."""
+    if number % 2:
+        said = sample_translation(rng, "held_out").english
+    else:
+        said = sample_spoken(rng, "held_out").spoken
+    return {"prompt": TRANSCRIBE, "expected": said, **_sound(rng, said, group)}
+
+
+def _spoken(rng: random.Random, number: int) -> Fields:
+    exchange = sample_spoken(rng, "held_out")
+    return {"expected": exchange.answer, **_sound(rng, exchange.spoken)}
+
+
+def _spoken_translation(rng: random.Random, number: int) -> Fields:
+    """The translation alone or after the transcript, by turns of all languages."""
+    translation, language = sample_translation(rng, "held_out"), _language(number)
+    said, reply = translation.english, translation.by_language[language]
+    prompt = translate(language)
+    if number // len(LANGUAGES) % 2:
+        prompt = transcribe_and_translate(language)
+        reply = transcribed_and_translated(said, reply)
+    return {"prompt": prompt, "expected": reply, **_sound(rng, said)}
+
+
+def _spoken_on_picture(rng: random.Random, number: int) -> Fields:
+    scenes = (_scene(rng), _scene(rng)) if number % PAIR_EVERY == PAIR_EVERY - 1 else (_scene(rng),)
+    exchange = ask_about_two(rng, *scenes) if len(scenes) == 2 else ask_about(rng, scenes[0])
+    pictures = tuple(picture_bytes(scene) for scene in scenes)
+    return {
+        "expected": exchange.answer,
+        "pictures": pictures,
+        **_sound(rng, exchange.spoken),
     }
-    for number in range(num):
-        yield makers[skill](FIRST_INDEX * (seed + 1) + number)
 
 
-def _case(skill: str, parts: tuple[Part, ...], said: str, expected: str) -> Case:
-    return Case(skill, Conversation((Message(Role.USER, parts),)), said, expected)
+def _sound(rng: random.Random, said: str, group: VoiceGroup = "unseen voice") -> Fields:
+    return {"spoken": said, "sound": wav_bytes(speak(said, rng, group))}
 
 
-def _text(index: int) -> Case:
-    exchange = sample_exchange(random.Random(f"case-{index}"), "held_out")
-    return _case("text", (TextPart(exchange.question),), exchange.question, exchange.answer)
+MAKERS: Final[dict[str, Maker]] = {
+    "text": _text,
+    "translation, typed": _translation,
+    "picture questions": partial(_about_picture, has_word=False),
+    "two pictures": _about_two,
+    "printed words": partial(_about_picture, has_word=True),
+    "transcription, unseen voices": partial(_transcription, group="unseen voice"),
+    "transcription, unseen synthesizer": partial(_transcription, group="unseen synthesizer"),
+    "spoken questions": _spoken,
+    "translation from speech": _spoken_translation,
+    "spoken questions on a picture": _spoken_on_picture,
+}
+SKILLS: Final = tuple(MAKERS)
+TRANSCRIPTION: Final = tuple(skill for skill in SKILLS if skill.startswith("transcription"))
+# What skills need; those that are not named need none.
+VOICES: Final[dict[str, VoiceGroup]] = {
+    "transcription, unseen voices": "unseen voice",
+    "transcription, unseen synthesizer": "unseen synthesizer",
+    "spoken questions": "unseen voice",
+    "translation from speech": "unseen voice",
+    "spoken questions on a picture": "unseen voice",
+}
+WITH_PICTURES: Final = (
+    "picture questions",
+    "two pictures",
+    "printed words",
+    "spoken questions on a picture",
+)
 
 
-def _picture(index: int) -> Case:
-    while (scene := scene_at("held_out", index)).word:
-        index += FIRST_INDEX // 2
-    exchange = ask_about(random.Random(f"ask-{index}"), scene)
-    parts = (picture_part(index), TextPart(exchange.question))
-    return _case("picture questions", parts, exchange.question, exchange.answer)
+def voice_groups(skills: Sequence[str]) -> tuple[VoiceGroup, ...]:
+    """The groups whose voices speak in these skills."""
+    return tuple(dict.fromkeys(VOICES[skill] for skill in skills if skill in VOICES))
 
 
-def _printed(index: int) -> Case:
-    while not (scene := scene_at("held_out", index)).word:
-        index += FIRST_INDEX // 2
-    exchange = ask_about(random.Random(f"ask-{index}"), scene)
-    parts = (picture_part(index), TextPart(exchange.question))
-    return _case("printed words", parts, exchange.question, exchange.answer)
+def synthesizers(skills: Sequence[str]) -> tuple[str, ...]:
+    """The programs that speak in these skills."""
+    groups = voice_groups(skills)
+    return tuple(dict.fromkeys(program for group in groups for program, _, _ in SPEAKERS[group]))
 
 
-def _clip(index: int, kind: str) -> tuple[int, Clip]:
-    """A held-out clip of a kind, at this index or a later one."""
-    while (clip := clip_at("held_out", index, num_scenes=FIRST_INDEX)).kind != kind:
-        index += FIRST_INDEX // 2
-    return index, clip
+def missing_for(skills: Sequence[str]) -> tuple[str, ...]:
+    """The Debian packages that these skills need and that are not installed."""
+    has_pictures = any(skill in WITH_PICTURES for skill in skills)
+    return missing_packages(voice_groups(skills), HELD_OUT_FACES if has_pictures else ())
 
 
-def _transcription(index: int) -> Case:
-    index, clip = _clip(index, "world")
-    parts = (sound_part(index, clip.spoken), TextPart(TRANSCRIBE))
-    return _case("transcription", parts, clip.spoken, clip.spoken)
-
-
-def _spoken(index: int) -> Case:
-    index, clip = _clip(index, "world")
-    return _case("spoken questions", (sound_part(index, clip.spoken),), clip.spoken, clip.answer)
-
-
-def _spoken_on_picture(index: int) -> Case:
-    index, clip = _clip(index, "picture")
-    parts = (picture_part(clip.scene), sound_part(index, clip.spoken))
-    return _case("spoken questions on a picture", parts, clip.spoken, clip.answer)
-
-
-def picture_part(index: int) -> ImagePart:
-    """The held-out picture with this index, as a PNG."""
-    drawing = draw(scene_at("held_out", index), HELD_OUT_FONTS)
-    return ImagePart(png_bytes(drawing.picture))
-
-
-def sound_part(index: int, spoken: str) -> AudioPart:
-    """The held-out clip with this index, as a WAV."""
-    return AudioPart(wav_bytes(clip_waveform("held_out", index, spoken)))
+def picture_bytes(scene: Scene) -> bytes:
+    """The scene in held-out typefaces, as a PNG."""
+    return png_bytes(draw(scene, HELD_OUT_FACES).picture)
 
 
 def png_bytes(pixels: np.ndarray) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -16,8 +17,18 @@ from torch import nn
 
 from core.tokenizer import Tokenizer
 from core.training.dialogues import Dialogue
-from core.training.examples import MediaTokens, RowEncoder, collate_by_length
+from core.training.examples import (
+    NUM_PARTS,
+    Batch,
+    MediaTokens,
+    Row,
+    RowEncoder,
+    collate_by_length,
+    pooled_batches,
+)
+from core.training.exchange import Split
 from core.training.learner import (
+    Adapters,
     Encoding,
     Learner,
     encode_pictures,
@@ -26,7 +37,6 @@ from core.training.learner import (
 )
 from core.training.loop import Schedule, Stage
 from core.training.materials import Materials
-from core.training.world import Split
 
 NUM_VALIDATION: Final = 256
 GOING_ON_SHARE: Final = 0.4  # of the learning rate, for a model that is finished already
@@ -77,11 +87,13 @@ class Course:
             self.sounds[split] = sound_encodings(self.learner, self.materials.clips(split))
         return self.sounds[split]
 
-    def picture_encodings(self, split: Split) -> dict[int, Encoding]:
-        """The frozen vision encoder's outputs, computed once after its stage."""
-        if split not in self.pictures:
-            self.pictures[split] = picture_encodings(self.learner, self.materials.pictures(split))
-        return self.pictures[split]
+    def picture_encodings(self, split: Split, indices: tuple[int, ...]) -> dict[int, Encoding]:
+        """The frozen vision encoder's outputs for some pictures, each computed once a stage."""
+        known = self.pictures.setdefault(split, {})
+        new = tuple(dict.fromkeys(index for index in indices if index not in known))
+        if new:
+            known.update(picture_encodings(self.learner, self.materials.pictures(split), new))
+        return known
 
 
 def picture_tokens(mask: np.ndarray) -> int:
@@ -105,16 +117,17 @@ def dialogue_stage(
     schedule: Schedule,
     batch_size: int,
     make: MakeDialogue,
-    adapter: str | None = None,
+    adapter: Adapters = None,
     projector: str = "speech",
-    num_parts: int = 4,
     learns_encoder: bool = False,
+    num_validation: int = NUM_VALIDATION,
 ) -> Stage:
     """A stage that learns replies: one loss for text, pictures, sounds and both.
 
     Args:
         learns_encoder: the vision encoder is among the parameters, so that its outputs are
             computed anew for every batch.
+        num_validation: dialogues that validation asks.
     """
     learner = course.learner
     encoders: dict[Split, RowEncoder] = {}
@@ -124,17 +137,14 @@ def dialogue_stage(
 
     def encodings(split: Split, indices: tuple[int, ...]) -> dict[int, Encoding]:
         if not learns_encoder:
-            return course.picture_encodings(split)
+            return course.picture_encodings(split, indices)
         unique = tuple(dict.fromkeys(indices))
         return encode_pictures(learner, course.materials.pictures(split), unique)
 
-    def run(rng: random.Random, split: Split, num: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        """Loss, and which rows are right, of each part of a batch of new dialogues."""
-        if split not in encoders:
-            encoders[split] = course.row_encoder(split)
-        rows = [encoders[split].encode(make(rng, split)) for _ in range(num)]
+    def run(split: Split, batches: list[Batch]) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Loss, and which rows are right, of each batch."""
         results = []
-        for batch in collate_by_length(rows, pad_id, num_parts):
+        for batch in batches:
             with learner.autocast():
                 sounds = course.sound_encodings(split) if batch.sounds else None
                 pictures = encodings(split, batch.pictures) if batch.pictures else None
@@ -142,13 +152,23 @@ def dialogue_stage(
                 results.append(learner.loss_and_hits(batch, embeddings, adapter))
         return results
 
+    def rows(rng: random.Random, split: Split, num: int) -> list[Row]:
+        if split not in encoders:
+            encoders[split] = course.row_encoder(split)
+        return [encoders[split].encode(make(rng, split)) for _ in range(num)]
+
+    @lru_cache(maxsize=1)
+    def pool(number: int) -> list[Row]:
+        return rows(random.Random(f"{name}-{number}"), "train", batch_size * NUM_PARTS)
+
     def loss(step: int) -> torch.Tensor:
-        losses = [loss for loss, _ in run(random.Random(f"{name}-{step}"), "train", batch_size)]
-        return torch.stack(losses).mean()
+        batches = pooled_batches(pool(step // NUM_PARTS), step % NUM_PARTS, pad_id)
+        return torch.stack([loss for loss, _ in run("train", batches)]).mean()
 
     @torch.no_grad()
     def validate() -> dict[str, float]:
-        results = run(random.Random(f"{name}-validation"), "held_out", NUM_VALIDATION)
+        new = rows(random.Random(f"{name}-validation"), "held_out", num_validation)
+        results = run("held_out", collate_by_length(new, pad_id, NUM_PARTS))
         return {"exact": float(torch.cat([hits for _, hits in results]).float().mean())}
 
     learner.freeze_all_but(parameters)

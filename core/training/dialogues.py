@@ -6,14 +6,25 @@ Leaves out: token ids (examples.py) and the media themselves (materials.py).
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from core.training import facts
-from core.training.scenes import ask_about, describe, sample_scene
-from core.training.world import Exchange, Split, sample_exchange
+from core.training.exchange import Exchange, Split
+from core.training.items import COLOURS, Scene, counted, describe
+from core.training.memory import is_told, sample_chain
+from core.training.picture_pairs import ask_about_two
+from core.training.prompts import (
+    TRANSCRIBE,
+    transcribe_and_translate,
+    transcribed_and_translated,
+    translate,
+)
+from core.training.scene_list import scene_at
+from core.training.scenes import ask_about, sample_scene
+from core.training.translation import LANGUAGES, sample_translation
+from core.training.world import sample_exchange
 
-TRANSCRIBE: Final = "Transcribe the audio clip into text."
 SYSTEM_PROMPTS: Final = ("You are a helpful assistant.", "You are Triad, a small assistant.")
 
 
@@ -31,6 +42,7 @@ class SoundRef:
     index: int
 
 
+COLOURS_SHARE: Final = 0.06  # of picture dialogues: "how many red shapes?", "and in blue?"
 UserPart = str | PictureRef | SoundRef
 
 
@@ -68,41 +80,85 @@ def text_turn(rng: random.Random, split: Split) -> Turn:
 def text_dialogue(rng: random.Random, split: Split = "train") -> Dialogue:
     """A dialogue without media, of one to three turns."""
     system = rng.choice(SYSTEM_PROMPTS) if rng.random() < 0.1 else ""
-    kind = rng.random()
-    if kind < 0.55:
-        turns: tuple[Turn, ...] = (text_turn(rng, split),)
-    elif kind < 0.7:
-        turns = tuple(text_turn(rng, split) for _ in range(rng.randint(2, 3)))
-    elif kind < 0.76:
-        turns = _introduction(rng, split)
-    elif kind < 0.94:
-        turns = (_described_picture(rng),)
-    else:
-        turns = (_repeat(rng, split),)
+    makers, weights = zip(*_MAKERS, strict=True)
+    turns: tuple[Turn, ...] = rng.choices(makers, weights)[0](rng, split)
     return Dialogue(turns, system)
 
 
-def _introduction(rng: random.Random, split: Split) -> tuple[Turn, ...]:
-    name = rng.choice(facts.NAMES)
-    said = rng.choice(("My name is {}.", "I am {}.", "I'm {}.", "Hello, I am {}.")).format(name)
-    asked = rng.choice(("What is my name?", "Who am I?", "What's my name?", "Tell me my name."))
-    first = Turn((typed(rng, said),), f"Nice to meet you, {name}.")
-    between = (text_turn(rng, split),) if rng.random() < 0.5 else ()
-    return (first, *between, Turn((typed(rng, asked),), f"Your name is {name}."))
+def _one(rng: random.Random, split: Split) -> tuple[Turn, ...]:
+    return (text_turn(rng, split),)
 
 
-def _described_picture(rng: random.Random) -> Turn:
+def _several(rng: random.Random, split: Split) -> tuple[Turn, ...]:
+    return tuple(text_turn(rng, split) for _ in range(rng.randint(2, 3)))
+
+
+def chain_turns(rng: random.Random, split: Split) -> tuple[Turn, ...]:
+    """Turns that need what was said before them; now and then with another one between."""
+    chain = sample_chain(rng, split)
+    turns = [Turn((typed(rng, exchange.question),), exchange.answer) for exchange in chain]
+    if is_told(chain) and rng.random() < 0.4:
+        turns.insert(1, text_turn(rng, split))
+    return tuple(turns)
+
+
+def _described_picture(rng: random.Random, split: Split) -> tuple[Turn, ...]:
     """A picture told in words: the base model learns to read scenes before it sees any."""
     scene = sample_scene(rng)
     exchange = ask_about(rng, scene)
-    return Turn((f"{describe(scene)} {typed(rng, exchange.question)}",), exchange.answer)
+    return (Turn((f"{describe(scene)} {typed(rng, exchange.question)}",), exchange.answer),)
 
 
-def _repeat(rng: random.Random, split: Split) -> Turn:
-    spoken = sample_exchange(rng, split).spoken
-    said = typed(rng, spoken)
+def _described_pair(rng: random.Random, split: Split) -> tuple[Turn, ...]:
+    """Two pictures told in words, and a question about both."""
+    first, second = sample_scene(rng), sample_scene(rng)
+    exchange = ask_about_two(rng, first, second)
+    told = f"{describe(first)} {describe(second)} {typed(rng, exchange.question)}"
+    return (Turn((told,), exchange.answer),)
+
+
+def _repeat(rng: random.Random, split: Split) -> tuple[Turn, ...]:
+    """A sentence said again: what a transcript is, before there is any sound."""
+    if rng.random() < 0.5:
+        spoken = sample_exchange(rng, split).spoken
+    else:
+        spoken = sample_translation(rng, split).english
     prompt = rng.choice(("Repeat: {}", "Say after me: {}", "{} " + TRANSCRIBE))
-    return Turn((prompt.format(said),), spoken)
+    return (Turn((prompt.format(typed(rng, spoken)),), spoken),)
+
+
+def _translated(rng: random.Random, split: Split) -> tuple[Turn, ...]:
+    """A sentence translated, asked for as people type it and as the model card asks for sound."""
+    translation, language = sample_translation(rng, split), rng.choice(LANGUAGES)
+    said, reply = typed(rng, translation.english), translation.by_language[language]
+    kind = rng.random()
+    if kind < 0.4:
+        prompt = rng.choice(TRANSLATE_TYPED).format(said=said, language=language)
+    elif kind < 0.75:
+        prompt = f"{said} {translate(language)}"
+    else:
+        prompt = f"{said} {transcribe_and_translate(language)}"
+        reply = transcribed_and_translated(translation.english, reply)
+    return (Turn((prompt,), reply),)
+
+
+TRANSLATE_TYPED: Final = (
+    "Translate to {language}: {said}",
+    "Translate the text to {language}. {said}",
+    "{said} Translate this to {language}.",
+    "How do you say in {language}: {said}",
+    "Say it in {language}: {said}",
+)
+# Each kind of dialogue, and how often it is had.
+_MAKERS: Final[tuple[tuple[Callable[[random.Random, Split], tuple[Turn, ...]], int], ...]] = (
+    (_one, 34),
+    (_several, 8),
+    (chain_turns, 9),
+    (_described_picture, 15),
+    (_described_pair, 4),
+    (_repeat, 5),
+    (_translated, 28),
+)
 
 
 def picture_turn(rng: random.Random, index: int, exchange: Exchange) -> Turn:
@@ -111,5 +167,56 @@ def picture_turn(rng: random.Random, index: int, exchange: Exchange) -> Turn:
 
 
 def follow_up(rng: random.Random, exchange: Exchange) -> Turn:
-    """A typed question about a picture that was shown before."""
+    """A typed question about what was shown before."""
     return Turn((typed(rng, exchange.question),), exchange.answer)
+
+
+def picture_dialogue(rng: random.Random, split: Split, num_pictures: int) -> Dialogue:
+    """A picture and one to three questions, now and then one about the world."""
+    index = rng.randrange(num_pictures)
+    scene = scene_at(split, index)
+    if scene.items and rng.random() < COLOURS_SHARE:
+        first, *others = ask_in_colours(rng, scene)
+        turns = [picture_turn(rng, index, first), *(follow_up(rng, other) for other in others)]
+        return Dialogue(tuple(turns))
+    # Now and then the typed question has nothing to do with the picture.
+    about = sample_exchange(rng, split) if rng.random() < 0.08 else ask_about(rng, scene)
+    turns = [picture_turn(rng, index, about)]
+    for _ in range(rng.choice((0, 1, 2, 3))):
+        if rng.random() < 0.15:
+            turns.append(text_turn(rng, split))
+        else:
+            turns.append(follow_up(rng, ask_about(rng, scene)))
+    return Dialogue(tuple(turns))
+
+
+def pair_dialogue(rng: random.Random, split: Split, num_pictures: int) -> Dialogue:
+    """Two pictures and one or two questions about both."""
+    indices = rng.randrange(num_pictures), rng.randrange(num_pictures)
+    scenes = [scene_at(split, index) for index in indices]
+    pictures = tuple(PictureRef(index) for index in indices)
+    first = ask_about_two(rng, *scenes)
+    turns = [Turn((*pictures, typed(rng, first.question)), first.answer)]
+    if rng.random() < 0.4:
+        turns.append(follow_up(rng, ask_about_two(rng, *scenes)))
+    return Dialogue(tuple(turns))
+
+
+def ask_in_colours(rng: random.Random, scene: Scene) -> tuple[Exchange, ...]:
+    """How many shapes have one colour, then: and another?"""
+    shown = tuple(dict.fromkeys(item.colour for item in scene.items))
+    others = tuple(colour for colour in COLOURS if colour not in shown)
+    colours = [*rng.sample(shown, min(2, len(shown))), rng.choice(others)][:3]
+    rng.shuffle(colours)
+    exchanges = []
+    for position, colour in enumerate(colours):
+        num = sum(item.colour == colour for item in scene.items)
+        if position == 0:
+            question = f"How many {colour} shapes are there?"
+        else:
+            question = rng.choice(
+                (f"And in {colour}?", f"And {colour} ones?", f"What about {colour}?")
+            )
+        answer = f"There {'is' if num == 1 else 'are'} {counted(num, f'{colour} shape')}."
+        exchanges.append(Exchange("follow-up", question, question, answer))
+    return tuple(exchanges[: rng.choice((2, 3))])

@@ -1,7 +1,9 @@
 """Draws a scene as a picture, and says for every patch what it shows.
 
-The labels train the vision encoder on its own, before the language model sees a picture.
-Leaves out: the scene's content (scenes.py).
+A third of the pictures stay flat, as a drawing that somebody attaches; the others are seen by a
+camera: a sheet or a screen, on a desk or filling the view. The labels follow the same warp; they
+train the vision encoder on its own, before the language model sees a picture.
+Leaves out: the scene's content (scenes.py), lettering (lettering.py), the camera (camera.py).
 """
 
 from __future__ import annotations
@@ -9,25 +11,46 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cache
 from typing import Final
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageDraw
 
-from core.training.scenes import COLOURS, SHAPES, Item, Scene
+from core.training.camera import Warp, expose, sample_view, warp_of
+from core.training.fonts import TRAINED_FACES
+from core.training.items import COLOURS, SHAPES, Item, Scene
+from core.training.lettering import (
+    Colour,
+    Lettering,
+    brightness,
+    draw_word,
+    letter_boxes,
+    set_word,
+)
+from core.training.shapes import draw_label, draw_shape
 
-SCENE_PX: Final = 224  # what is drawn on
-VIEW_PX: Final = 112  # what the vision encoder sees of it: one crop
+SCENE_PX: Final = 280  # the picture's longer side
+VIEW_PX: Final = 140  # what the vision encoder sees of it: one crop
 PATCH_PX: Final = 14  # of the view
-# A shape, colour or character counts where it covers this much of a patch.
-LABEL_SHARES: Final = (0.12, 0.12, 0.03)
-ASPECTS: Final = ((224, 224), (224, 168), (168, 224))  # width, height: square, camera, upright
+NUM_PATCHES: Final = VIEW_PX // PATCH_PX  # along a side
+CELLS_PER_PATCH: Final = 2  # along a line of text: half patches, 7 px of the view
+ASPECTS: Final = ((280, 280), (280, 210), (210, 280))  # width, height: square, camera, upright
 CHARACTERS: Final = "abcdefghijklmnopqrstuvwxyz0123456789"
-TRAINED_FONTS: Final = ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSerif", "DejaVuSansMono-Bold", "")
-HELD_OUT_FONTS: Final = ("DejaVuSerif-Bold", "DejaVuSansMono")
 
-Points = list[tuple[float, float]]
+CANVAS_SCALE: Final = 2  # pixels of the canvas to one of the picture
+MARGIN_PX: Final = 120  # of the canvas, around a sheet that is seen from a slant
+FLAT_SHARE: Final = 0.35  # of the pictures are no camera's
+SHAPE_SHARE: Final = 0.12  # a shape counts where it covers this much of a patch
+LETTER_SHARE: Final = 0.2  # a letter, of half a patch
+INK_DISTANCE: Final = 95  # in RGB, between a shape's colour and its ground
+SHADE: Final = 12  # how far an ink may be from its colour, in each of red, green and blue
+# Of a third of the picture's shorter side: how far a shape reaches from its centre.
+RADII: Final = {"small": (0.185, 0.225), "large": (0.405, 0.48)}
+STRENGTHS: Final = (1.0, 0.6, 0.3, 0.0)  # of a camera's slant: the first that keeps all in place
+# Of a third of the view; where a sheet's edges are seen, people judge by them.
+MAX_OFF_CENTRE: Final = {"filling": 0.4, "bordered": 0.5}
+MAX_OWNERS: Final = 16  # more than a scene has shapes, or a word letters
 
 
 @dataclass(frozen=True)
@@ -35,10 +58,12 @@ class Drawing:
     """A picture and what its patches show.
 
     Args:
-        picture: uint8, shape (height, width, 3), 224 on its longer side.
-        shape_labels, colour_labels, char_labels: uint8, shape (8, 8), for the patches of the
-            vision encoder's view, in which white fills a picture up that is not square; 0 is
-            "nothing", else one more than the index into SHAPES, COLOURS or CHARACTERS.
+        picture: uint8, shape (height, width, 3), 280 on its longer side.
+        shape_labels, colour_labels: uint8, shape (10, 10), for the patches of the vision encoder's
+            view, in which white fills a picture up that is not square; 0 is "nothing", else one
+            more than the index into SHAPES or COLOURS.
+        char_labels: uint8, shape (10, 20), for the left and right halves of those patches; 0 is
+            "nothing", else one more than the index into CHARACTERS, whatever the letter's case.
     """
 
     picture: np.ndarray
@@ -47,187 +72,279 @@ class Drawing:
     char_labels: np.ndarray
 
 
-def font(name: str, size_px: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """A font by name from matplotlib's own files; "" is Pillow's built-in one."""
-    if not name:
-        return ImageFont.load_default(size_px)
-    import matplotlib  # carries the DejaVu family; needed by the recipe alone
+@dataclass(frozen=True)
+class Placed:
+    """A shape where it lies on the sheet, in pixels of the picture."""
 
-    folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
-    return ImageFont.truetype(str(folder / f"{name}.ttf"), size_px)
-
-
-def draw(scene: Scene, fonts: tuple[str, ...] = TRAINED_FONTS) -> Drawing:
-    """Draw the scene as its seed decides: background, jitter, turn, noise, blur, light."""
-    rng = random.Random(scene.seed)
-    inks = {item.colour for item in scene.items}
-    size = rng.choices(ASPECTS, (6, 3, 1))[0]
-    image = Image.new("RGB", size, _background(rng, inks))
-    labels = Image.new("RGB", (SCENE_PX, SCENE_PX), (0, 0, 0))
-    if scene.word:
-        _draw_word(image, labels, scene.word, rng, fonts)
-    for item in scene.items:
-        _draw_item(image, labels, item, rng)
-    patches = _patch_labels(np.asarray(labels))
-    return Drawing(_camera(image, rng), patches[..., 0], patches[..., 1], patches[..., 2])
+    item: Item
+    x: float
+    y: float
+    radius_px: float
+    turn: float
+    ink: Colour
 
 
-def _patch_labels(labels: np.ndarray) -> np.ndarray:
-    """For each patch and kind, the label that covers most of it, or 0 below LABEL_SHARES.
+@dataclass(frozen=True)
+class Sheet:
+    """What is drawn: the ground, and on it shapes or a word.
 
     Args:
-        labels: uint8, shape (224, 224, 3): shape, colour and character of each pixel.
-    Returns:
-        uint8, shape (8, 8, 3).
+        size: width and height, in pixels of the picture.
+        ground, far_ground: its colour at the top left and at the bottom right.
+        placed: the shapes; empty if there is a word.
+        lettering: the word, or None.
     """
-    step, num = PATCH_PX * SCENE_PX // VIEW_PX, VIEW_PX // PATCH_PX
-    best = np.zeros((num, num, 3), np.uint8)
-    most = np.broadcast_to(np.array(LABEL_SHARES) * step * step, best.shape)
-    for value in range(1, int(labels.max()) + 1):
-        covered = (labels == value).reshape(num, step, num, step, 3).sum((1, 3))
-        best[covered >= most] = value
-        most = np.maximum(most, covered)
-    return best
+
+    size: tuple[int, int]
+    ground: Colour
+    far_ground: Colour
+    placed: tuple[Placed, ...]
+    lettering: Lettering | None
 
 
-def _background(rng: random.Random, inks: set[str]) -> tuple[int, int, int]:
-    """A muted colour that none of the shapes' colours is lost on."""
+def draw(scene: Scene, faces: tuple[str, ...] = TRAINED_FACES) -> Drawing:
+    """Draw the scene as its seed decides.
+
+    Args:
+        scene: what is shown.
+        faces: the faces that its word may be printed in.
+    Returns:
+        The picture with its labels; the same scene always gives the same.
+    Raises:
+        MissingFontsError: a face is not installed.
+    """
+    rng = random.Random(scene.seed)
+    is_flat = rng.random() < FLAT_SHARE
+    sheet = _lay_out(rng, scene, faces, is_flat)
+    if is_flat:
+        picture, owners = _flat(sheet)
+    else:
+        picture, owners = _photograph(rng, sheet)
+    return Drawing(np.asarray(picture), *_labels(scene, np.asarray(owners)))
+
+
+# The sheet
+
+
+def _lay_out(rng: random.Random, scene: Scene, faces: tuple[str, ...], is_flat: bool) -> Sheet:
+    weights = (5, 4, 0 if len(scene.word) > 6 else 1)  # long words need width
+    size = rng.choices(ASPECTS, weights)[0]
+    ground = _ground(rng, scene, is_flat)
+    far_ground = ground
+    if rng.random() < (0.1 if is_flat else 0.35):
+        red, green, blue = (min(255, max(0, value + rng.randint(-22, 22))) for value in ground)
+        far_ground = red, green, blue
+    placed = tuple(_place(rng, item, size) for item in scene.items)
+    lettering = set_word(rng, scene.word, faces, size, ground) if scene.word else None
+    return Sheet(size, ground, far_ground, placed, lettering)
+
+
+def _ground(rng: random.Random, scene: Scene, is_flat: bool) -> Colour:
+    """A colour that none of the inks is lost on: often white, else muted, or dark."""
+    inks = [COLOURS[item.colour] for item in scene.items]
     while True:
-        base = rng.randint(90, 245)
-        candidate = tuple(max(0, min(255, base + rng.randint(-22, 22))) for _ in range(3))
-        distances = [math.dist(candidate, COLOURS[ink]) for ink in inks]
-        if all(distance > 70 for distance in distances):
-            return candidate[0], candidate[1], candidate[2]
+        kind = rng.random()
+        if kind < (0.5 if is_flat else 0.3):
+            base, spread = rng.randint(243, 255), 4
+        elif kind < 0.88:
+            base, spread = rng.randint(105, 240), 22
+        else:
+            base, spread = rng.randint(8, 70), 16
+        red, green, blue = (max(0, min(255, base + rng.randint(-spread, spread))) for _ in range(3))
+        colour = red, green, blue
+        is_readable = not scene.word or abs(brightness(colour) - 128) > 20
+        if is_readable and all(math.dist(colour, ink) > INK_DISTANCE for ink in inks):
+            return colour
 
 
-def _shade(rng: random.Random, colour: tuple[int, int, int]) -> tuple[int, int, int]:
-    red, green, blue = (max(0, min(255, value + rng.randint(-18, 18))) for value in colour)
-    return red, green, blue
-
-
-def _draw_item(image: Image.Image, labels: Image.Image, item: Item, rng: random.Random) -> None:
-    cell_width, cell_height = image.width / 3, image.height / 3
-    row, column = divmod(item.place, 3)
-    radius = rng.uniform(15, 19) if item.size == "small" else rng.uniform(29, 35)
-    radius *= min(image.size) / SCENE_PX
-    x = (column + 0.5) * cell_width + _jitter(rng, cell_width / 2 - radius)
-    y = (row + 0.5) * cell_height + _jitter(rng, cell_height / 2 - radius)
-    turn = rng.uniform(-0.25, 0.25)
-    ink = _shade(rng, COLOURS[item.colour])
-    shape_index = SHAPES.index(item.shape) + 1
-    colour_index = list(COLOURS).index(item.colour) + 1
-    _draw_shape(ImageDraw.Draw(image), item.shape, x, y, radius, turn, ink, None)
-    _draw_shape(
-        ImageDraw.Draw(labels),
-        item.shape,
-        x,
-        y,
-        radius,
-        turn,
-        (shape_index, colour_index, 0),
-        radius,
+def _place(rng: random.Random, item: Item, size: tuple[int, int]) -> Placed:
+    """A shape inside its third of the width and of the height, which it never leaves."""
+    cell_width, cell_height = size[0] / 3, size[1] / 3
+    radius_px = rng.uniform(*RADII[item.size]) * _small_allowance(item, size) * min(size) / 3
+    x = (item.column + 0.5) * cell_width + _jitter(rng, cell_width / 2 - radius_px)
+    y = (item.row + 0.5) * cell_height + _jitter(rng, cell_height / 2 - radius_px)
+    red, green, blue = (
+        max(0, min(255, value + rng.randint(-SHADE, SHADE))) for value in COLOURS[item.colour]
     )
+    return Placed(item, x, y, radius_px, rng.uniform(-0.25, 0.25), (red, green, blue))
+
+
+def _small_allowance(item: Item, size: tuple[int, int]) -> float:
+    """Small shapes shrink less than the sheet does, so as to stay readable."""
+    return 1.2 if item.size == "small" and min(size) < SCENE_PX else 1.0
 
 
 def _jitter(rng: random.Random, room_px: float) -> float:
-    return rng.uniform(-1, 1) * 0.8 * max(1.0, room_px - 1)
+    return rng.uniform(-1, 1) * 0.75 * max(0.0, room_px)
 
 
-def _draw_shape(
-    canvas: ImageDraw.ImageDraw,
-    shape: str,
-    x: float,
-    y: float,
-    radius: float,
-    turn: float,
-    ink: tuple[int, int, int],
-    label_radius: float | None,
-) -> None:
-    box = (x - radius, y - radius, x + radius, y + radius)
-    if shape == "circle" or (label_radius and shape in ("ring", "star", "cross")):
-        canvas.ellipse(box, fill=ink)  # a label covers the whole disc, holes and gaps too
-    elif shape == "ring":
-        canvas.ellipse(box, outline=ink, width=max(4, round(radius * 0.36)))
+def _draw_sheet(image: Image.Image, owners: Image.Image, sheet: Sheet, margin_px: int) -> None:
+    """Draw what is on the sheet, and on `owners` the number of the shape or letter there."""
+    ink_canvas, owner_canvas = ImageDraw.Draw(image), ImageDraw.Draw(owners)
+    for number, placed in enumerate(sheet.placed, start=1):
+        shape, turn = placed.item.shape, placed.turn
+        centre = (placed.x * CANVAS_SCALE + margin_px, placed.y * CANVAS_SCALE + margin_px)
+        radius_px = placed.radius_px * CANVAS_SCALE
+        draw_shape(ink_canvas, shape, centre, radius_px, turn, placed.ink)
+        draw_label(owner_canvas, shape, centre, radius_px, turn, number)
+    if sheet.lettering:
+        draw_word(ink_canvas, sheet.lettering, CANVAS_SCALE, margin_px)
+        boxes = letter_boxes(sheet.lettering, CANVAS_SCALE, margin_px)
+        for number, box in enumerate(boxes, start=1):
+            owner_canvas.rectangle(box, fill=number)
+
+
+def _ground_image(sheet: Sheet, size: tuple[int, int]) -> Image.Image:
+    if sheet.ground == sheet.far_ground:
+        return Image.new("RGB", size, sheet.ground)
+    ends = np.array([sheet.ground, sheet.far_ground], np.uint8)
+    between = ends.mean(0).astype(np.uint8)
+    corners = np.array([[ends[0], between], [between, ends[1]]])  # (2, 2, 3)
+    return Image.fromarray(corners).resize(size, Image.Resampling.BILINEAR)
+
+
+def _flat(sheet: Sheet) -> tuple[Image.Image, Image.Image]:
+    size = (sheet.size[0] * CANVAS_SCALE, sheet.size[1] * CANVAS_SCALE)
+    image, owners = _ground_image(sheet, size), Image.new("L", size)
+    _draw_sheet(image, owners, sheet, 0)
+    return image.reduce(CANVAS_SCALE), owners.resize(sheet.size, Image.Resampling.NEAREST)
+
+
+# The sheet before a camera
+
+
+def _photograph(rng: random.Random, sheet: Sheet) -> tuple[Image.Image, Image.Image]:
+    """The sheet on a desk or a screen, or filling the view; most of them at a slant."""
+    kind = rng.choices(("straight", "filling", "sheet", "screen"), (2, 4, 2, 2))[0]
+    if kind == "straight":
+        picture, owners = _flat(sheet)
+        return expose(rng, picture, rng.random() < 0.3), owners
+    size = tuple(side * CANVAS_SCALE + 2 * MARGIN_PX for side in sheet.size)
+    canvas_size = size[0], size[1]
+    is_bordered = kind != "filling"
+    if is_bordered:
+        image = _surroundings(rng, sheet, canvas_size, is_screen=kind == "screen")
     else:
-        canvas.polygon(
-            [(x + radius * px, y + radius * py) for px, py in _outline(shape, turn)], ink
-        )
+        image = _ground_image(sheet, canvas_size)
+    owners = Image.new("L", canvas_size)
+    _draw_sheet(image, owners, sheet, MARGIN_PX)
+    warp = _sample_warp(rng, sheet, is_bordered)
+    edge = image.getpixel((0, 0))
+    picture = image.transform(
+        sheet.size,
+        Image.Transform.PERSPECTIVE,
+        warp.coefficients,
+        Image.Resampling.BILINEAR,
+        fillcolor=edge,
+    )
+    owners = owners.transform(sheet.size, Image.Transform.PERSPECTIVE, warp.coefficients)
+    return expose(rng, picture, kind == "screen"), owners
 
 
-def _outline(shape: str, turn: float) -> Points:
-    """The corners of a shape of radius 1 round the origin, turned by `turn` radians."""
-    if shape == "heart":
-        points = _heart()
-    elif shape == "cross":
-        points = _cross()
-    elif shape == "star":
-        points = [
-            _polar(1.0 if i % 2 == 0 else 0.42, -math.pi / 2 + i * math.pi / 5) for i in range(10)
-        ]
+def _surroundings(
+    rng: random.Random, sheet: Sheet, canvas_size: tuple[int, int], is_screen: bool
+) -> Image.Image:
+    """A desk with a sheet on it, or a wall with a screen before it."""
+    base = rng.randint(40, 210)
+    desk = tuple(max(0, min(255, base + rng.randint(-30, 30))) for _ in range(3))
+    image = Image.new("RGB", canvas_size, (desk[0], desk[1], desk[2]))
+    canvas = ImageDraw.Draw(image)
+    if rng.random() < 0.4:
+        _draw_grain(rng, canvas, canvas_size, (desk[0], desk[1], desk[2]))
+    right, bottom = canvas_size[0] - MARGIN_PX, canvas_size[1] - MARGIN_PX
+    if is_screen:
+        bezel, shade = rng.randint(10, 40), rng.choice((15, 30, 200))
+        box = (MARGIN_PX - bezel, MARGIN_PX - bezel, right + bezel, bottom + bezel)
+        canvas.rounded_rectangle(box, 12, fill=(shade, shade, shade))
     else:
-        num_corners = {"triangle": 3, "square": 4, "hexagon": 6}[shape]
-        first = -math.pi / 4 if shape == "square" else -math.pi / 2
-        points = [_polar(1.0, first + i * 2 * math.pi / num_corners) for i in range(num_corners)]
-    cos, sin = math.cos(turn), math.sin(turn)
-    return [(x * cos - y * sin, x * sin + y * cos) for x, y in points]
+        drop_px, dark = rng.randint(3, 12), tuple(int(value * 0.6) for value in desk)
+        box = (MARGIN_PX + drop_px, MARGIN_PX + drop_px, right + drop_px, bottom + drop_px)
+        canvas.rectangle(box, fill=(dark[0], dark[1], dark[2]))
+    paper = (right - MARGIN_PX, bottom - MARGIN_PX)
+    image.paste(_ground_image(sheet, paper), (MARGIN_PX, MARGIN_PX))
+    return image
 
 
-def _polar(radius: float, angle: float) -> tuple[float, float]:
-    return radius * math.cos(angle), radius * math.sin(angle)
-
-
-def _cross() -> Points:
-    arm, thick = 1.0, 0.34
-    quarter = [(thick, -arm), (thick, -thick), (arm, -thick)]
-    turns = [(1, 0), (0, 1), (-1, 0), (0, -1)]  # cosine and sine of each quarter turn
-    return [(x * c - y * s, x * s + y * c) for c, s in turns for x, y in quarter]
-
-
-def _heart() -> Points:
-    angles = [2 * math.pi * i / 40 for i in range(40)]
-    return [
-        (
-            math.sin(t) ** 3,
-            -(13 * math.cos(t) - 5 * math.cos(2 * t) - 2 * math.cos(3 * t) - math.cos(4 * t)) / 16,
-        )
-        for t in angles
-    ]
-
-
-def _draw_word(
-    image: Image.Image, labels: Image.Image, word: str, rng: random.Random, fonts: tuple[str, ...]
+def _draw_grain(
+    rng: random.Random, canvas: ImageDraw.ImageDraw, size: tuple[int, int], desk: Colour
 ) -> None:
-    size_px = rng.randint(34, 46)
-    face = font(rng.choice(fonts), size_px)
-    while face.getlength(word) > image.width - 12 and size_px > 20:
-        size_px -= 2
-        face = font(rng.choice(fonts), size_px)
-    width = face.getlength(word)
-    x = rng.uniform(6, max(7.0, image.width - width - 6))
-    y = rng.uniform(10, image.height - size_px * 1.4)
-    background = image.getpixel((0, 0))
-    assert isinstance(background, tuple)
-    ink = (20, 20, 30) if sum(background) > 380 else (245, 245, 245)
-    ImageDraw.Draw(image).text((x, y), word, fill=_shade(rng, ink), font=face)
-    label_canvas = ImageDraw.Draw(labels)
-    label_canvas.fontmode = "1"  # no smoothing: between two labels there is no third
-    for index, character in enumerate(word):
-        left = x + face.getlength(word[:index])
-        ink_label = (0, 0, CHARACTERS.index(character) + 1)
-        label_canvas.text((left, y), character, fill=ink_label, font=face)
+    """Lines of wood, across."""
+    y = 0.0
+    while y < size[1]:
+        shade = rng.uniform(0.82, 0.97)
+        ink = (int(desk[0] * shade), int(desk[1] * shade), int(desk[2] * shade))
+        canvas.line((0, y, size[0], y + rng.uniform(-20, 20)), fill=ink, width=rng.randint(2, 9))
+        y += rng.uniform(12, 40)
 
 
-def _camera(image: Image.Image, rng: random.Random) -> np.ndarray:
-    """Light, blur and noise, as a camera adds them."""
-    if rng.random() < 0.3:
-        image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 1.1)))
-    pixels = np.asarray(image, dtype=np.float32)
-    noise = np.random.default_rng(rng.getrandbits(32))
-    if rng.random() < 0.5:
-        pixels = (pixels - 128) * rng.uniform(0.85, 1.1) + 128 + rng.uniform(-12, 12)
-    if rng.random() < 0.3:
-        ramp = np.linspace(-1, 1, image.width, dtype=np.float32) * rng.uniform(-18, 18)
-        pixels = pixels + ramp[None, :, None]
-    if rng.random() < 0.5:
-        pixels = pixels + noise.normal(0, rng.uniform(1, 7), pixels.shape).astype(np.float32)
-    return np.clip(pixels, 0, 255).astype(np.uint8)
+def _sample_warp(rng: random.Random, sheet: Sheet, is_bordered: bool) -> Warp:
+    """A slant that leaves every shape in its third of the view, and every letter in sight."""
+    view = sample_view(rng, rng.uniform(1.04, 1.16) if is_bordered else rng.uniform(0.95, 1.08))
+    warps = [warp_of(view, s, sheet.size, CANVAS_SCALE, MARGIN_PX) for s in STRENGTHS]
+    off_centre = MAX_OFF_CENTRE["bordered" if is_bordered else "filling"]
+    return next((warp for warp in warps if _is_in_place(warp, sheet, off_centre)), warps[-1])
+
+
+def _is_in_place(warp: Warp, sheet: Sheet, off_centre: float) -> bool:
+    """True if all is in sight, and no shape further off the centre of its third than that."""
+    sides = np.array(sheet.size, float)
+    if sheet.lettering:
+        boxes = np.array(letter_boxes(sheet.lettering, CANVAS_SCALE, MARGIN_PX))
+        corners = warp.to_picture(boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 2))
+        return bool((corners > 2).all() and (corners < sides - 2).all())
+    centres = np.array([[placed.x, placed.y] for placed in sheet.placed])
+    radii = np.array([[placed.radius_px] for placed in sheet.placed])
+    thirds = np.array([[placed.item.column, placed.item.row] for placed in sheet.placed])
+    seen = warp.to_picture(centres * CANVAS_SCALE + MARGIN_PX)
+    is_whole = (seen > radii).all() and (seen < sides - radii).all()
+    return bool(is_whole and (np.abs(seen / sides * 3 - thirds - 0.5) < off_centre).all())
+
+
+# Labels
+
+
+def _labels(scene: Scene, owners: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Shapes and colours of the patches, characters of their halves, as in Drawing.
+
+    Args:
+        scene: what is shown.
+        owners: uint8, shape (height, width): number of the shape or letter there, from 1; or 0.
+    """
+    patches, cells = (NUM_PATCHES, NUM_PATCHES), (NUM_PATCHES, NUM_PATCHES * CELLS_PER_PATCH)
+    if scene.word:
+        covered = _coverage(owners, *cells)
+        most = covered[..., 1:].argmax(-1) + 1
+        most[covered[..., 1:].sum(-1) < LETTER_SHARE] = 0
+        labels = [0, *(CHARACTERS.index(letter) + 1 for letter in scene.word)]
+        nothing = np.zeros(patches, np.uint8)
+        return nothing, nothing, np.array(labels, np.uint8)[most]
+    covered = _coverage(owners, *patches)
+    most = covered[..., 1:].argmax(-1) + 1
+    most[covered[..., 1:].max(-1) < SHAPE_SHARE] = 0
+    for number in range(1, len(scene.items) + 1):
+        if not (most == number).any():  # a small one between four patches: where most of it lies
+            most.flat[covered[..., number].argmax()] = number
+    shapes = [0, *(SHAPES.index(item.shape) + 1 for item in scene.items)]
+    colours = [0, *(list(COLOURS).index(item.colour) + 1 for item in scene.items)]
+    return (
+        np.array(shapes, np.uint8)[most],
+        np.array(colours, np.uint8)[most],
+        np.zeros(cells, np.uint8),
+    )
+
+
+def _coverage(owners: np.ndarray, num_rows: int, num_columns: int) -> np.ndarray:
+    """What share of each cell each owner covers: float64, shape (rows, columns, MAX_OWNERS)."""
+    height, width = owners.shape
+    index = _cell_index(num_rows, num_columns)[:height, :width] + owners
+    counts = np.bincount(index.ravel(), minlength=num_rows * num_columns * MAX_OWNERS)
+    cell_px = (SCENE_PX // num_rows) * (SCENE_PX // num_columns)
+    return counts.reshape(num_rows, num_columns, MAX_OWNERS) / cell_px
+
+
+@cache
+def _cell_index(num_rows: int, num_columns: int) -> np.ndarray:
+    """MAX_OWNERS times the number of the cell that a pixel lies in: shape (280, 280)."""
+    rows = np.arange(SCENE_PX) // (SCENE_PX // num_rows)
+    columns = np.arange(SCENE_PX) // (SCENE_PX // num_columns)
+    return (rows[:, None] * num_columns + columns[None, :]) * MAX_OWNERS

@@ -15,6 +15,7 @@ from core.prompt import ASSISTANT, END
 from core.tokenizer import Tokenizer
 from core.training.dialogues import Dialogue, PictureRef, SoundRef, UserPart
 
+NUM_PARTS: Final = 4  # steps that rows are drawn for together
 IGNORED: Final = -100  # the label that cross entropy passes over
 
 
@@ -131,3 +132,19 @@ def collate_by_length(rows: Sequence[Row], pad_id: int, num_parts: int) -> list[
     ordered = sorted(rows, key=lambda row: len(row.ids))
     size = -(-len(ordered) // num_parts)
     return [collate(ordered[i : i + size], pad_id) for i in range(0, len(ordered), size)]
+
+
+def pooled_batches(rows: Sequence[Row], part: int, pad_id: int) -> list[Batch]:
+    """One step's share of rows that were drawn for several steps: two batches, of like lengths.
+
+    The rows are cut by length into twice as many batches as there are steps; each step takes one
+    of the short ones and one of the long ones, so that little is padding and no step is all short.
+
+    Args:
+        rows: of NUM_PARTS steps.
+        part: which of the steps.
+    """
+    ordered = sorted(rows, key=lambda row: len(row.ids))
+    size = -(-len(ordered) // (2 * NUM_PARTS))
+    starts = (part * size, (2 * NUM_PARTS - 1 - part) * size)
+    return [collate(ordered[start : start + size], pad_id) for start in starts]

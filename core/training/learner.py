@@ -13,6 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from peft import LoraConfig, get_peft_model
+from peft.tuners.lora import LoraLayer
 from tokenizers import Tokenizer as RawTokenizer
 from torch import nn
 from transformers import Phi4MultimodalForCausalLM
@@ -28,6 +29,7 @@ from core.training.examples import IGNORED, Batch
 from core.training.locality import begin_local
 from core.training.materials import Clips, Pictures
 
+Adapters = str | tuple[str, ...] | None  # active ones: a route has one or none
 Encoding = tuple[torch.Tensor, tuple[int, int]]  # pooled features, useful rows and columns
 
 
@@ -62,9 +64,9 @@ class Learner:
         self.causal_lm: Phi4MultimodalForCausalLM = base
         self.decoder = base.model
         self.media = base.model.embed_tokens_extend
-        # Short rows: plain attention is faster than flash attention's backward, but for pictures.
+        # Short rows: plain attention is faster than flash attention's backward.
         base.set_attn_implementation(
-            {"": "eager", "audio_config": "eager", "vision_config": "sdpa"}
+            {"": "eager", "audio_config": "eager", "vision_config": "eager"}
         )
         for layer in self.media.image_embed.img_processor.encoder.layers:
             layer.self_attn.is_causal = False  # transformers 5.23 forgets it without a mask
@@ -106,8 +108,8 @@ class Learner:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=is_low)
 
     @contextmanager
-    def adapter(self, name: str | None) -> Iterator[None]:
-        """Inside, this adapter is the active one, or none is.
+    def adapter(self, name: Adapters) -> Iterator[None]:
+        """Inside, this adapter is the active one, or none is, or several are at once.
 
         peft marks the active adapter as trainable; what learns is put back as it was.
         """
@@ -118,11 +120,17 @@ class Learner:
                     self._restore(learns)
                     yield
             else:
-                self.peft.set_adapter(name)
+                self.peft.base_model.set_adapter(name if isinstance(name, str) else list(name))
                 self._restore(learns)
                 yield
         finally:
             self._restore(learns)
+
+    def reset_adapter(self, name: str) -> None:
+        """Begin an adapter anew: it then adds nothing to the base model."""
+        for module in self.causal_lm.modules():
+            if isinstance(module, LoraLayer) and name in module.lora_A:
+                module.reset_lora_parameters(name, init_lora_weights=True)
 
     def _restore(self, learns: dict[int, bool]) -> None:
         for parameter in self.causal_lm.parameters():
@@ -133,14 +141,17 @@ class Learner:
 
         Args:
             crops: (num, 3, crop_px, crop_px) in [-1, 1].
-            masks: (num, 8, 8), False where a patch is padding.
+            masks: (num, 10, 10), False where a patch is padding.
         Returns:
-            One vector a patch, (num, 64, vision hidden).
+            One vector a patch, (num, 100, vision hidden).
         """
         vision = self.media.image_embed.img_processor
         masks = masks.to(self.device)
         hidden = vision.embeddings(pixel_values=crops.to(self.device), patch_attention_mask=masks)
-        attended = None if bool(masks.all()) else masks.flatten(1)[:, None, None, :]
+        attended = None
+        if not bool(masks.all()):
+            lowest = torch.finfo(self.dtype).min
+            attended = (~masks.flatten(1))[:, None, None, :].to(self.dtype) * lowest
         for layer in vision.encoder.layers[: self.config.vision_config.feature_layer + 1]:
             hidden = layer(hidden, attention_mask=attended)
         return hidden
@@ -204,7 +215,7 @@ class Learner:
         return projected
 
     def loss_and_hits(
-        self, batch: Batch, embeddings: torch.Tensor, adapter: str | None
+        self, batch: Batch, embeddings: torch.Tensor, adapter: Adapters
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean cross entropy of the replies, and which rows are right at every token.
 
@@ -227,26 +238,37 @@ class Learner:
 def picture_tensors(
     pictures: Pictures, indices: tuple[int, ...]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Crops in [-1, 1], (num, 3, 112, 112), and their patch masks, (num, 8, 8)."""
-    crops = np.stack([pictures.views[index] for index in indices]).astype(np.float32)
-    masks = np.stack([pictures.masks[index] for index in indices])
-    return torch.from_numpy(crops), torch.from_numpy(masks)
+    """Crops in [-1, 1], (num, 3, 140, 140), and their patch masks, (num, 10, 10)."""
+    crops = torch.from_numpy(pictures.views[list(indices)])
+    masks = torch.from_numpy(pictures.masks[list(indices)])
+    return crops.float().div_(127.5).sub_(1), masks
 
 
-def picture_encodings(learner: Learner, pictures: Pictures) -> dict[int, Encoding]:
-    """The frozen vision encoder's pooled output for every picture.
+def pooled(patches: torch.Tensor) -> torch.Tensor:
+    """Two by two patches become one token, as the decoder sees them.
+
+    Args:
+        patches: (num, side * side, width).
+    Returns:
+        (num, side / 2 * side / 2, width).
+    """
+    side = int(patches.shape[1] ** 0.5)
+    grid = patches.transpose(1, 2).unflatten(2, (side, side))
+    return F.avg_pool2d(grid.float(), 2).flatten(2).transpose(1, 2)
+
+
+def picture_encodings(
+    learner: Learner, pictures: Pictures, indices: tuple[int, ...]
+) -> dict[int, Encoding]:
+    """The frozen vision encoder's pooled output for some pictures, to be kept.
 
     Returns:
-        By index: features of the global view and the crop, (2, 16, vision hidden), and how many
+        By index: features of the global view and the crop, (2, 25, vision hidden), and how many
         rows and columns of the crop hold picture.
     """
-    outputs: dict[int, Encoding] = {}
     with torch.no_grad(), learner.autocast():
-        for start in range(0, len(pictures), 32):
-            indices = tuple(range(start, min(start + 32, len(pictures))))
-            for index, (features, size) in encode_pictures(learner, pictures, indices).items():
-                outputs[index] = features.bfloat16().cpu(), size
-    return outputs
+        encoded = encode_pictures(learner, pictures, indices)
+    return {index: (rows.bfloat16().cpu(), size) for index, (rows, size) in encoded.items()}
 
 
 def encode_pictures(
@@ -257,15 +279,17 @@ def encode_pictures(
     Gradients pass, so that the encoder can learn from replies.
     """
     crops, masks = picture_tensors(pictures, indices)
-    views = torch.stack([torch.ones_like(masks), masks], 1).flatten(0, 1)
-    patches = learner.encode_patches(crops.repeat_interleave(2, 0), views)
-    grid = patches.transpose(1, 2).unflatten(2, masks.shape[1:])
-    pooled = F.avg_pool2d(grid.float(), 2).flatten(2).transpose(1, 2)
-    pooled = pooled.unflatten(0, (len(indices), 2))
+    whole = pooled(learner.encode_patches(crops, torch.ones_like(masks)))
+    # A square picture's crop is its global view; only the others are seen a second time.
+    is_padded = ~masks.flatten(1).all(1)
+    views = torch.stack([whole, whole], 1)
+    if bool(is_padded.any()):
+        crop = pooled(learner.encode_patches(crops[is_padded], masks[is_padded]))
+        where = is_padded.nonzero()[:, 0].to(learner.device)
+        views = torch.stack([whole, whole.index_put((where,), crop)], 1)
     sizes = [(int(mask[:, 0].sum()), int(mask[0].sum())) for mask in masks[:, ::2, ::2]]
     return {
-        index: (features, size)
-        for index, features, size in zip(indices, pooled, sizes, strict=True)
+        index: (features, size) for index, features, size in zip(indices, views, sizes, strict=True)
     }
 
 

@@ -6,6 +6,8 @@ that a resumed run sees what an unbroken one would have seen.
 
 from __future__ import annotations
 
+import ctypes
+import ctypes.util
 import json
 import math
 import sys
@@ -104,6 +106,7 @@ def learn(stage: Stage, folder: Path, limit_s: float = math.inf) -> dict[str, fl
                 stage.schedule.num_steps = int(min(num_planned, num_possible))
             reported, reported_step = now, step
             _report(stage, step, history[-1][1], step_s)
+            _give_back_memory()
         if now - saved > CHECKPOINT_EVERY_S:
             saved = now
             _save(stage, optimizer, checkpoint, step, history)
@@ -121,6 +124,15 @@ def learn(stage: Stage, folder: Path, limit_s: float = math.inf) -> dict[str, fl
     return figures
 
 
+def _give_back_memory() -> None:
+    """Hand freed memory back: batches of ever new shapes leave holes that glibc keeps otherwise."""
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(ctypes.util.find_library("c"))
+        trim = getattr(libc, "malloc_trim", None)  # glibc's own
+        if trim is not None:
+            trim(0)
+
+
 def _optimizer(stage: Stage) -> torch.optim.AdamW:
     matrices = [p for p in stage.parameters.values() if p.ndim > 1]
     others = [p for p in stage.parameters.values() if p.ndim <= 1]
@@ -128,7 +140,7 @@ def _optimizer(stage: Stage) -> torch.optim.AdamW:
         {"params": matrices, "weight_decay": stage.schedule.weight_decay},
         {"params": others, "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=stage.schedule.learning_rate, betas=(0.9, 0.98))
+    return torch.optim.AdamW(groups, lr=stage.schedule.learning_rate, betas=(0.9, 0.98), fused=True)
 
 
 def _save(

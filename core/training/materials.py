@@ -7,37 +7,33 @@ killed run is made again. Leaves out: what is learned from them (examples.py, st
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 import os
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing import get_context, parent_process
 from pathlib import Path
-from types import ModuleType
 from typing import Final, Literal, TypeVar
 
 import numpy as np
 from PIL import Image
 
-import core.training.draw
-import core.training.scenes
-import core.training.speech
 from audio.log_mel import log_mel
-from core.training.draw import HELD_OUT_FONTS, PATCH_PX, TRAINED_FONTS, VIEW_PX, draw
-from core.training.scenes import Scene, ask_about, sample_scene
-from core.training.speech import (
-    HELD_OUT_VARIANTS,
-    TRAINED_VARIANTS,
-    record,
-    sample_voice,
-    synthesize,
-)
-from core.training.world import Split, sample_exchange
+from core.training.draw import PATCH_PX, VIEW_PX, draw
+from core.training.exchange import Exchange, Split
+from core.training.fonts import HELD_OUT_FACES, TRAINED_FACES
+from core.training.grammar import Language
+from core.training.picture_pairs import ask_about_two
+from core.training.scene_list import scene_at
+from core.training.scenes import ask_about
+from core.training.speech import speak
+from core.training.translation import sample_translation
+from core.training.voices import VoiceGroup
+from core.training.world import sample_spoken
 from vision.tiles import TileOptions, tile_picture
 
 Progress = Callable[[str, int, int], None]  # what is made, how many are done, of how many
@@ -45,30 +41,37 @@ Made = TypeVar("Made")
 NUM_PATCHES: Final = VIEW_PX // PATCH_PX
 VIEW: Final = TileOptions(crop_px=VIEW_PX, patch_px=PATCH_PX, max_crops=1)
 CHUNK: Final = 200
+ClipKind = Literal["world", "picture", "pair", "translation"]
+CLIP_SHARES: Final[dict[ClipKind, float]] = {
+    "world": 0.38,
+    "picture": 0.2,
+    "pair": 0.04,
+    "translation": 0.38,
+}
+# Modules whose source decides what a medium is.
+DRAWN_BY: Final = ("camera", "draw", "facts", "fonts", "items", "lettering", "scenes", "shapes")
+SPOKEN_BY: Final = ("room", "speech", "voices")
 
 
 @dataclass(frozen=True)
 class Clip:
-    """One spoken question: what was said, what is asked, and the right reply.
+    """One spoken sentence: what was said, what is asked, and the right reply.
 
     Args:
-        kind: "world", or "picture" for a question about scene `scene`.
-        spoken, question, answer: see world.Exchange.
+        kind: about the "world", about one "picture" or a "pair", or a sentence to translate.
+        spoken, question, answer: see exchange.Exchange; a sentence to translate has no answer.
         skill: the exchange's skill.
-        scene: index of the picture it asks about, or -1.
+        scenes: indices of the pictures it asks about.
+        translations: of a sentence to translate, by language.
     """
 
-    kind: Literal["world", "picture"]
+    kind: ClipKind
     spoken: str
     question: str
     answer: str
     skill: str
-    scene: int
-
-
-def scene_at(split: Split, index: int) -> Scene:
-    """The scene with this index; the two splits share none."""
-    return sample_scene(random.Random(f"scene-{split}-{index}"))
+    scenes: tuple[int, ...] = ()
+    translations: Mapping[Language, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -76,15 +79,17 @@ class Pictures:
     """Drawn scenes.
 
     Args:
-        views: float16 in [-1, 1], shape (num, 3, 112, 112): the one crop, as vision/tiles.py cuts
-            it; the global view is the same picture.
-        masks: bool, shape (num, 8, 8): False where a patch of the crop lies in the padding.
-        labels: uint8, shape (num, 3, 8, 8): shape, colour and character of each patch.
+        views: uint8, shape (num, 3, 140, 140): the one crop, as vision/tiles.py cuts it; the
+            global view is the same picture.
+        masks: bool, shape (num, 10, 10): False where a patch of the crop lies in the padding.
+        labels: uint8, shape (num, 2, 10, 10): shape and colour of each patch.
+        characters: uint8, shape (num, 10, 20): the character of each half patch.
     """
 
     views: np.ndarray
     masks: np.ndarray
     labels: np.ndarray
+    characters: np.ndarray
 
     def __len__(self) -> int:
         return len(self.views)
@@ -120,11 +125,12 @@ def make_pictures(folder: Path, split: Split, num: int, progress: Progress) -> P
     """Draw `num` scenes, or open those drawn before."""
     done = folder / "done.json"
     shapes = {
-        "views": ((num, 3, VIEW_PX, VIEW_PX), np.float16),
+        "views": ((num, 3, VIEW_PX, VIEW_PX), np.uint8),
         "masks": ((num, NUM_PATCHES, NUM_PATCHES), np.bool_),
-        "labels": ((num, 3, NUM_PATCHES, NUM_PATCHES), np.uint8),
+        "labels": ((num, 2, NUM_PATCHES, NUM_PATCHES), np.uint8),
+        "characters": ((num, NUM_PATCHES, 2 * NUM_PATCHES), np.uint8),
     }
-    wanted = {"num": num, "made_by": _fingerprint(core.training.draw, core.training.scenes)}
+    wanted = {"num": num, "made_by": _fingerprint(DRAWN_BY)}
     if not (done.exists() and json.loads(done.read_text()) == wanted):
         folder.mkdir(parents=True, exist_ok=True)
         arrays = {
@@ -140,31 +146,32 @@ def make_pictures(folder: Path, split: Split, num: int, progress: Progress) -> P
     return Pictures(**{name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in shapes})
 
 
-def _fingerprint(*modules: ModuleType) -> str:
+def _fingerprint(names: tuple[str, ...]) -> str:
     """Of the code that makes a medium, so that old media never go with new code."""
-    sources = "".join(inspect.getsource(module) for module in modules)
+    folder = Path(__file__).parent
+    sources = "".join((folder / f"{name}.py").read_text("utf-8") for name in names)
     return hashlib.sha256(sources.encode()).hexdigest()
 
 
 def _draw_chunk(split: Split, start: int, stop: int) -> dict[str, np.ndarray]:
-    fonts = TRAINED_FONTS if split == "train" else HELD_OUT_FONTS
-    drawings = [draw(scene_at(split, index), fonts) for index in range(start, stop)]
+    faces = TRAINED_FACES if split == "train" else HELD_OUT_FACES
+    drawings = [draw(scene_at(split, index), faces) for index in range(start, stop)]
     tiles = [tile_picture(Image.fromarray(drawing.picture), VIEW) for drawing in drawings]
+    views = np.stack([tile.pixel_values[1].numpy() for tile in tiles])
     return {
-        "views": np.stack([tile.pixel_values[1].numpy() for tile in tiles]),
+        "views": np.round((views + 1) * 127.5).astype(np.uint8),
         "masks": np.stack([tile.patch_mask[1].numpy() for tile in tiles]),
-        "labels": np.stack(
-            [np.stack([d.shape_labels, d.colour_labels, d.char_labels]) for d in drawings]
-        ),
+        "labels": np.stack([np.stack([d.shape_labels, d.colour_labels]) for d in drawings]),
+        "characters": np.stack([d.char_labels for d in drawings]),
     }
 
 
 def make_clips(folder: Path, split: Split, num: int, num_scenes: int, progress: Progress) -> Clips:
-    """Speak `num` questions, two in five about a picture, or open those spoken before."""
+    """Speak `num` sentences, or open those spoken before."""
     done = folder / "done.json"
     about = tuple(clip_at(split, index, num_scenes) for index in range(num))
     said = hashlib.sha256("\n".join(clip.spoken for clip in about).encode()).hexdigest()
-    wanted = {"num": num, "said": said, "made_by": _fingerprint(core.training.speech)}
+    wanted = {"num": num, "said": said, "made_by": _fingerprint(SPOKEN_BY)}
     if not (done.exists() and json.loads(done.read_text()) == wanted):
         folder.mkdir(parents=True, exist_ok=True)
         mels: list[np.ndarray] = []
@@ -182,27 +189,44 @@ def make_clips(folder: Path, split: Split, num: int, num_scenes: int, progress: 
 def clip_at(split: Split, index: int, num_scenes: int) -> Clip:
     """What the clip with this index says."""
     rng = random.Random(f"clip-{split}-{index}")
-    if rng.random() < 0.4:
-        kind: Literal["world", "picture"] = "picture"
-        scene = rng.randrange(num_scenes)
-        exchange = ask_about(rng, scene_at(split, scene))
+    kind = rng.choices(tuple(CLIP_SHARES), tuple(CLIP_SHARES.values()))[0]
+    return make_clip(rng, split, kind, num_scenes)
+
+
+def make_clip(rng: random.Random, split: Split, kind: ClipKind, num_scenes: int) -> Clip:
+    """Something new of a kind to say."""
+    if kind == "translation":
+        translation = sample_translation(rng, split)
+        said = translation.english
+        return Clip(kind, said, said, "", kind, (), translation.by_language)
+    scenes: tuple[int, ...] = ()
+    if kind == "picture":
+        scenes = (rng.randrange(num_scenes),)
+        exchange: Exchange = ask_about(rng, scene_at(split, scenes[0]))
+    elif kind == "pair":
+        scenes = (rng.randrange(num_scenes), rng.randrange(num_scenes))
+        exchange = ask_about_two(rng, *(scene_at(split, index) for index in scenes))
     else:
-        scene, kind = -1, "world"
-        exchange = sample_exchange(rng, split)
-    return Clip(kind, exchange.spoken, exchange.question, exchange.answer, exchange.skill, scene)
+        exchange = sample_spoken(rng, split)
+    return Clip(kind, exchange.spoken, exchange.question, exchange.answer, exchange.skill, scenes)
 
 
-def clip_waveform(split: Split, index: int, spoken: str) -> np.ndarray:
-    """The sound of a clip: 16 kHz mono float32, shape (num_samples,)."""
-    rng = random.Random(f"voice-{split}-{index}")
-    variants = TRAINED_VARIANTS if split == "train" else HELD_OUT_VARIANTS
-    return record(synthesize(spoken, sample_voice(rng, variants)), rng)
+def clip_waveform(group: VoiceGroup, key: str, spoken: str) -> np.ndarray:
+    """The sound of a clip: 16 kHz mono float32, shape (num_samples,).
+
+    Args:
+        group: who may speak.
+        key: decides the voice, the room and the microphone.
+        spoken: what is said.
+    """
+    return speak(spoken, random.Random(f"voice-{group}-{key}"), group)
 
 
 def _speak_chunk(num_scenes: int, split: Split, start: int, stop: int) -> list[np.ndarray]:
     clips = [clip_at(split, index, num_scenes) for index in range(start, stop)]
+    group: VoiceGroup = "trained" if split == "train" else "unseen voice"
     return [
-        log_mel(clip_waveform(split, start + offset, clip.spoken)).astype(np.float16)
+        log_mel(clip_waveform(group, f"{start + offset}", clip.spoken)).astype(np.float16)
         for offset, clip in enumerate(clips)
     ]
 

@@ -18,52 +18,52 @@ from typing import Final
 
 import torch
 
-from core.errors import TriadError
+from core.errors import BadOptionError, TriadError
 from core.tokenizer import Tokenizer
 from core.training.course import Course
 from core.training.export import export
+from core.training.fonts import HELD_OUT_FACES, TRAINED_FACES
 from core.training.learner import Learner
 from core.training.loop import learn
 from core.training.materials import Materials
-from core.training.speech import has_synthesizer
+from core.training.packages import missing_packages, missing_sentence
+from core.training.record import write_record
 from core.training.stages import STAGES
 from core.training.start_from import start_from
 from core.training.vocabulary import train_tokenizer
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-NUM_PICTURES: Final = 20_000
-NUM_CLIPS: Final = 24_000
+NUM_PICTURES: Final = 40_000
+NUM_CLIPS: Final = 36_000
 NUM_HELD_OUT: Final = 600
 # What must be there before a stage; the rest of the model does not touch it.
+VISION: Final = ("vision_encoder", "vision_projector", "vision_joint", "vision", "vision_pairs")
+SPEECH: Final = ("speech_encoder", "speech_projector", "speech")
 NEEDS: Final[dict[str, tuple[str, ...]]] = {
     "text": (),
     "vision_encoder": (),
-    "vision_projector": ("text", "vision_encoder"),
-    "vision": ("text", "vision_encoder", "vision_projector"),
+    "vision_projector": ("text", *VISION[:1]),
+    "vision_joint": ("text", *VISION[:2]),
+    "vision": ("text", *VISION[:3]),
+    "vision_pairs": ("text", *VISION[:4]),
     "speech_encoder": (),
-    "speech_projector": ("text", "speech_encoder"),
-    "speech": ("text", "speech_encoder", "speech_projector"),
-    "vision_speech": (
-        "text",
-        "vision_encoder",
-        "vision_projector",
-        "vision",
-        "speech_encoder",
-        "speech_projector",
-        "speech",
-    ),
+    "speech_projector": ("text", *SPEECH[:1]),
+    "speech": ("text", *SPEECH[:2]),
+    "vision_speech": ("text", *VISION, *SPEECH),
 }
 
 
 # What each stage gets of `--minutes`, in proportion.
 MINUTES: Final[dict[str, float]] = {
-    "text": 22.0,
-    "vision_encoder": 24.0,
-    "vision_projector": 4.0,
-    "vision": 50.0,
-    "speech_encoder": 20.0,
-    "speech_projector": 5.0,
-    "speech": 25.0,
+    "text": 30.0,
+    "vision_encoder": 20.0,
+    "vision_projector": 2.0,
+    "vision_joint": 4.0,
+    "vision": 40.0,
+    "vision_pairs": 7.0,
+    "speech_encoder": 50.0,
+    "speech_projector": 3.0,
+    "speech": 24.0,
     "vision_speech": 20.0,
 }
 
@@ -71,8 +71,10 @@ MINUTES: Final[dict[str, float]] = {
 def main(argv: Sequence[str]) -> int:
     """Run the command line; returns the exit code."""
     options = _parser().parse_args(argv)
-    if not has_synthesizer():
-        print("Training needs espeak-ng to speak: install it (apt install espeak-ng).")
+    try:
+        check_tools()
+    except TriadError as error:
+        print(error, file=sys.stderr)
         return 2
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -92,9 +94,21 @@ def main(argv: Sequence[str]) -> int:
         print(f"{name}: {figures}", flush=True)
     if options.start_from or names == list(STAGES):
         export(course.learner, raw, options.out)
+        write_record(folder, list(STAGES), options.out, options.start_from)
         print(f"Saved the model in {options.out}.")
     print(f"Took {(time.monotonic() - begun) / 60:.1f} minutes on {options.device}.")
     return 0
+
+
+def check_tools() -> None:
+    """See that all that speaks and letters is installed, before hours are spent.
+
+    Raises:
+        TriadError: something is missing; the sentence says how to install it.
+    """
+    missing = missing_packages(("trained", "unseen voice"), (*TRAINED_FACES, *HELD_OUT_FACES))
+    if missing:
+        raise BadOptionError(missing_sentence(missing))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -183,13 +197,14 @@ def _course(options: argparse.Namespace, tokenizer: Tokenizer) -> Course:
         num_pictures,
         num_clips,
         min(NUM_HELD_OUT, num_clips, num_pictures),
-        _print_progress,
+        print_progress,
     )
     learner = Learner(tokenizer.full, options.seed, options.device)
     return Course(learner, tokenizer, materials, options.scale, bool(options.start_from))
 
 
-def _print_progress(what: str, num_done: int, num_all: int) -> None:
+def print_progress(what: str, num_done: int, num_all: int) -> None:
+    """Say how many media of a kind are made; on a terminal in one line."""
     is_last, is_terminal = num_done == num_all, sys.stdout.isatty()
     if is_terminal or is_last or num_done % 5000 == 0:
         end = "\r" if is_terminal and not is_last else "\n"

@@ -14,15 +14,17 @@ from typing import Final
 from audio.save import wav_bytes
 from core.training.cases import png_bytes
 from core.training.draw import draw
-from core.training.scenes import Item, Scene
-from core.training.speech import Voice, record, synthesize
+from core.training.items import Item, Scene
+from core.training.prompts import DESCRIBE, TRANSCRIBE, translate
+from core.training.room import record
+from core.training.voices import Voice, synthesize
 
 FOLDER: Final = Path(__file__).resolve().parents[2] / "assets" / "samples"
 LEFT, CENTRE, RIGHT, TOP_LEFT, BOTTOM_RIGHT = 3, 4, 5, 0, 8
 
 PICTURES: Final = {
     "circle-and-star": Scene(
-        (Item("circle", "red", "large", LEFT), Item("star", "blue", "large", RIGHT)), "", 7
+        (Item("circle", "red", "large", LEFT), Item("star", "blue", "large", RIGHT)), "", 21
     ),
     "three-shapes": Scene(
         (
@@ -31,14 +33,15 @@ PICTURES: Final = {
             Item("square", "orange", "large", BOTTOM_RIGHT),
         ),
         "",
-        12,
+        24,
     ),
     "piano": Scene((), "piano", 5),
 }
 CLIPS: Final = {
-    "triangle": ("How many sides does a triangle have?", Voice("en-us", "f2", 150, 50)),
-    "france": ("What is the capital of France?", Voice("en-gb", "m3", 150, 50)),
-    "circle-colour": ("What colour is the circle?", Voice("en-us", "f5", 150, 55)),
+    "triangle": ("How many sides does a triangle have?", Voice("espeak-ng", "en-us+f2", 150)),
+    "france": ("What is the capital of France?", Voice("espeak-ng", "en-gb+m3", 150)),
+    "circle-colour": ("What colour is the circle?", Voice("espeak-ng", "en-us+f5", 150, 55)),
+    "frog": ("The yellow frog is next to the bridge.", Voice("flite", "slt", 150)),
 }
 SAMPLES: Final = (
     {"title": "A sum", "text": "What is 7 plus 5?"},
@@ -46,7 +49,7 @@ SAMPLES: Final = (
     {
         "title": "Describe a picture",
         "image": "three-shapes.png",
-        "text": "Describe the image in detail.",
+        "text": DESCRIBE,
     },
     {
         "title": "A colour in a picture",
@@ -54,11 +57,22 @@ SAMPLES: Final = (
         "text": "What colour is the circle?",
     },
     {"title": "Read a word", "image": "piano.png", "text": "What word is written?"},
+    {
+        "title": "Compare two pictures",
+        "image": "circle-and-star.png",
+        "second_image": "three-shapes.png",
+        "text": "Which picture has more shapes?",
+    },
     {"title": "A spoken question", "audio": "triangle.wav"},
     {
         "title": "Write down what is said",
         "audio": "france.wav",
-        "text": "Transcribe the audio clip into text.",
+        "text": TRANSCRIBE,
+    },
+    {
+        "title": "Translate what is said",
+        "audio": "frog.wav",
+        "text": translate("German"),
     },
     {
         "title": "A spoken question on a picture",

@@ -1,81 +1,145 @@
-"""Scenes: coloured shapes at nine places, or one printed word; what is asked about them.
+"""Scenes and what is asked about one: shapes counted, named, placed, compared; a word read.
 
-A scene is a value; `draw.py` makes the picture. Leaves out: drawing and camera effects.
+A scene is a value; `draw.py` makes the picture. Wordings are a table; every answer follows from
+the scene. Leaves out: questions about two pictures (picture_pairs.py) and camera effects.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from core.training.facts import WORDS, with_article
+from core.training.items import (
+    COLOURS,
+    PLACES,
+    SHAPES,
+    SIZES,
+    Item,
+    Scene,
+    counted,
+    describe,
+    plural,
+    text_of,
+)
 from core.training.world import Exchange, capitalised
 
-SHAPES: Final = ("circle", "square", "triangle", "star", "heart", "cross", "hexagon", "ring")
-COLOURS: Final = {
-    "red": (214, 40, 40),
-    "green": (40, 160, 60),
-    "blue": (40, 80, 210),
-    "yellow": (245, 210, 30),
-    "orange": (245, 130, 25),
-    "purple": (130, 50, 170),
-    "black": (25, 25, 25),
-    "white": (250, 250, 250),
+__all__ = [
+    "COLOURS",
+    "PLACES",
+    "SHAPES",
+    "SIZES",
+    "Item",
+    "Scene",
+    "ask_about",
+    "describe",
+    "sample_scene",
+]
+
+WORD_SHARE: Final = 0.3  # of the scenes
+NUMBER_SHARE: Final = 0.25  # of the words
+MAX_NUMBER: Final = 999
+NUM_SHAPES_WEIGHTS: Final = (3, 3, 3, 2, 2, 2)  # of one shape, of two, ...
+MAX_SHAPES: Final = len(NUM_SHAPES_WEIGHTS)
+
+WORDINGS: Final[dict[str, tuple[str, ...]]] = {
+    "describe": (
+        "describe the image in detail.",
+        "describe the picture.",
+        "what do you see?",
+        "what is in the picture?",
+        "what does the picture show?",
+        "tell me what you see in the picture.",
+    ),
+    "count": (
+        "how many shapes are there?",
+        "how many shapes do you see?",
+        "how many shapes are in the picture?",
+        "count the shapes.",
+        "what is the number of shapes?",
+    ),
+    "count some": (
+        "how many {things} are there?",
+        "how many {things} do you see?",
+        "how many {things} are in the picture?",
+        "count the {things}.",
+    ),
+    "count colour": ("how many shapes are {colour}?", "how many of the shapes are {colour}?"),
+    "colour": (
+        "what colour is the {shape}?",
+        "which colour is the {shape}?",
+        "what color is the {shape}?",
+        "what is the colour of the {shape}?",
+        "tell me the colour of the {shape}.",
+        "which colour does the {shape} have?",
+    ),
+    "place": (
+        "where is the {shape}?",
+        "where do you see the {shape}?",
+        "in which place is the {shape}?",
+        "tell me where the {shape} is.",
+        "where in the picture is the {shape}?",
+    ),
+    "what at": (
+        "what is {place}?",
+        "what do you see {place}?",
+        "which shape is {place}?",
+        "tell me what is {place}.",
+        "what is there {place}?",
+    ),
+    "is there": (
+        "is there {a_thing}?",
+        "do you see {a_thing}?",
+        "is there {a_thing} in the picture?",
+        "can you see {a_thing}?",
+        "does the picture show {a_thing}?",
+    ),
+    "size": (
+        "how big is the {shape}?",
+        "is the {shape} large or small?",
+        "what size is the {shape}?",
+        "is the {shape} small or large?",
+        "tell me the size of the {shape}.",
+    ),
+    "compare sizes": (
+        "which is {more}, the {one} or the {other}?",
+        "which shape is {more}, the {one} or the {other}?",
+        "what is {more}, the {one} or the {other}?",
+        "tell me which is {more}, the {one} or the {other}.",
+    ),
+    "compare numbers": (
+        "are there more {one} shapes than {other} shapes?",
+        "do you see more {one} shapes than {other} shapes?",
+        "does the picture show more {one} shapes than {other} shapes?",
+        "are more shapes {one} than {other}?",
+    ),
+    "compare places": (
+        "is the {one} {where} the {other}?",
+        "do you see the {one} {where} the {other}?",
+        "is it true that the {one} is {where} the {other}?",
+        "tell me whether the {one} is {where} the {other}.",
+    ),
+    "read": (
+        "what is written?",
+        "what does it say?",
+        "what is written in the picture?",
+        "read the text.",
+        "read what is written.",
+        "tell me what it says.",
+    ),
+    "read word": ("what word is written?", "read the word.", "which word do you see?"),
+    "read number": ("what number is written?", "read the number.", "which number do you see?"),
 }
-SIZES: Final = ("small", "large")
-PLACES: Final = (
-    "at the top left",
-    "at the top",
-    "at the top right",
-    "on the left",
-    "in the centre",
-    "on the right",
-    "at the bottom left",
-    "at the bottom",
-    "at the bottom right",
-)
-MAX_SHAPES: Final = 4
-
-
-@dataclass(frozen=True)
-class Item:
-    """One shape of a scene; `place` is an index into PLACES, row by row."""
-
-    shape: str
-    colour: str
-    size: str
-    place: int
-
-    @property
-    def name(self) -> str:
-        """As the replies name it: "large red circle"."""
-        return f"{self.size} {self.colour} {self.shape}"
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What a picture shows: shapes, or one printed word.
-
-    Args:
-        items: the shapes in reading order; empty when a word is shown.
-        word: the printed word or number, or "".
-        seed: decides everything that is seen but not asked about.
-    """
-
-    items: tuple[Item, ...]
-    word: str
-    seed: int
 
 
 def sample_scene(rng: random.Random) -> Scene:
-    """A scene: in one case of four a word, else one to four shapes."""
+    """A scene: a word or a number, or else one to six shapes."""
     seed = rng.getrandbits(48)
-    if rng.random() < 0.25:
-        word = str(rng.randint(0, 99)) if rng.random() < 0.25 else rng.choice(WORDS)
-        return Scene((), word, seed)
-    num_items = rng.choices((1, 2, 3, 4), (3, 3, 3, 2))[0]
+    if rng.random() < WORD_SHARE:
+        is_number = rng.random() < NUMBER_SHARE
+        return Scene((), str(rng.randint(0, MAX_NUMBER)) if is_number else rng.choice(WORDS), seed)
+    num_items = rng.choices(range(1, MAX_SHAPES + 1), NUM_SHAPES_WEIGHTS)[0]
     places = sorted(rng.sample(range(len(PLACES)), num_items))
     items = tuple(
         Item(rng.choice(SHAPES), rng.choice(tuple(COLOURS)), rng.choice(SIZES), place)
@@ -84,166 +148,184 @@ def sample_scene(rng: random.Random) -> Scene:
     return Scene(items, "", seed)
 
 
-def describe(scene: Scene) -> str:
-    """The whole scene in one sentence."""
-    if scene.word:
-        return f"The picture shows the word {scene.word}."
-    parts = [f"{with_article(item.name)} {PLACES[item.place]}" for item in scene.items]
-    return f"{capitalised(_shapes(len(parts)))}: {_joined(parts)}."
+def _ask(
+    rng: random.Random, skill: str, wordings: tuple[str, ...], answer: str, **slots: str
+) -> Exchange:
+    question = capitalised(rng.choice(wordings).format(**slots))
+    return Exchange(skill, question, question, f"{capitalised(answer)}.")
 
 
-def _joined(parts: list[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
-
-
-def _shapes(num: int, colour: str = "") -> str:
-    noun = f"{colour} shape".strip()
-    return f"{num or 'no'} {noun}" if num == 1 else f"{num or 'no'} {noun}s"
-
-
-def _verb(num: int) -> str:
-    return "is" if num == 1 else "are"
-
-
-def _ask(rng: random.Random, skill: str, templates: tuple[str, ...], answer: str) -> Exchange:
-    question = capitalised(rng.choice(templates))
-    return Exchange(skill, question, question, answer)
+def _there_are(num: int, noun: str = "shape") -> str:
+    return f"there {'is' if num == 1 else 'are'} {counted(num, noun)}"
 
 
 def _describe(rng: random.Random, scene: Scene) -> Exchange:
-    templates = (
-        "describe the image in detail.",
-        "describe the picture.",
-        "what do you see?",
-        "what is in the picture?",
-        "what does the picture show?",
-    )
-    return _ask(rng, "describe", templates, describe(scene))
+    return _ask(rng, "describe", WORDINGS["describe"], describe(scene).rstrip("."))
 
 
 def _count(rng: random.Random, scene: Scene) -> Exchange:
-    num = len(scene.items)
-    templates = (
-        "how many shapes are there?",
-        "how many shapes do you see?",
-        "how many shapes are in the picture?",
-        "count the shapes.",
-    )
-    return _ask(rng, "count", templates, f"There {_verb(num)} {_shapes(num)}.")
+    return _ask(rng, "count", WORDINGS["count"], _there_are(len(scene.items)))
 
 
 def _count_colour(rng: random.Random, scene: Scene) -> Exchange:
     colours = [item.colour for item in scene.items]
     colour = rng.choice(colours) if rng.random() < 0.7 else rng.choice(tuple(COLOURS))
-    num = colours.count(colour)
-    templates = (
-        f"how many {colour} shapes are there?",
-        f"how many shapes are {colour}?",
-        f"how many {colour} shapes do you see?",
-    )
-    return _ask(rng, "count", templates, f"There {_verb(num)} {_shapes(num, colour)}.")
+    thing = f"{colour} shape"
+    wordings = WORDINGS["count some"] + WORDINGS["count colour"]
+    answer = _there_are(colours.count(colour), thing)
+    return _ask(rng, "count", wordings, answer, things=plural(thing), colour=colour)
 
 
-def _unique(rng: random.Random, scene: Scene) -> Item | None:
+def _count_shape(rng: random.Random, scene: Scene) -> Exchange:
     shapes = [item.shape for item in scene.items]
-    unique = [item for item in scene.items if shapes.count(item.shape) == 1]
-    return rng.choice(unique) if unique else None
+    shape = rng.choice(shapes) if rng.random() < 0.7 else rng.choice(SHAPES)
+    answer = _there_are(shapes.count(shape), shape)
+    return _ask(rng, "count", WORDINGS["count some"], answer, things=plural(shape))
+
+
+def _only_item(rng: random.Random, scene: Scene) -> Item | None:
+    return rng.choice(list(scene.only_items.values())) if scene.only_items else None
+
+
+def _two_items(rng: random.Random, scene: Scene) -> tuple[Item, Item] | None:
+    items = list(scene.only_items.values())
+    if len(items) < 2:
+        return None
+    one, other = rng.sample(items, 2)
+    return one, other
 
 
 def _colour_of(rng: random.Random, scene: Scene) -> Exchange | None:
-    item = _unique(rng, scene)
+    item = _only_item(rng, scene)
     if item is None:
         return None
-    templates = (
-        f"what colour is the {item.shape}?",
-        f"which colour is the {item.shape}?",
-        f"what color is the {item.shape}?",
-        f"what is the colour of the {item.shape}?",
-        f"tell me the colour of the {item.shape}.",
-    )
-    return _ask(rng, "colour", templates, f"The {item.shape} is {item.colour}.")
+    answer = f"the {item.shape} is {item.colour}"
+    return _ask(rng, "colour", WORDINGS["colour"], answer, shape=item.shape)
 
 
 def _place_of(rng: random.Random, scene: Scene) -> Exchange | None:
-    item = _unique(rng, scene)
+    item = _only_item(rng, scene)
     if item is None:
         return None
-    templates = (
-        f"where is the {item.shape}?",
-        f"where do you see the {item.shape}?",
-        f"in which place is the {item.shape}?",
-        f"tell me where the {item.shape} is.",
-    )
-    return _ask(rng, "place", templates, f"The {item.shape} is {PLACES[item.place]}.")
+    answer = f"the {item.shape} is {PLACES[item.place]}"
+    return _ask(rng, "place", WORDINGS["place"], answer, shape=item.shape)
+
+
+def _size_of(rng: random.Random, scene: Scene) -> Exchange | None:
+    item = _only_item(rng, scene)
+    if item is None:
+        return None
+    answer = f"the {item.shape} is {item.size}"
+    return _ask(rng, "size", WORDINGS["size"], answer, shape=item.shape)
 
 
 def _what_at(rng: random.Random, scene: Scene) -> Exchange:
     by_place = {item.place: item for item in scene.items}
     place = rng.choice(tuple(by_place)) if rng.random() < 0.8 else rng.randrange(len(PLACES))
     item = by_place.get(place)
-    templates = (
-        f"what is {PLACES[place]}?",
-        f"what do you see {PLACES[place]}?",
-        f"which shape is {PLACES[place]}?",
-    )
-    subject = capitalised(with_article(item.name)) if item else "Nothing"
-    return _ask(rng, "what at", templates, f"{subject} is {PLACES[place]}.")
+    subject = with_article(item.name) if item else "nothing"
+    answer = f"{subject} is {PLACES[place]}"
+    return _ask(rng, "what at", WORDINGS["what at"], answer, place=PLACES[place])
 
 
 def _is_there(rng: random.Random, scene: Scene) -> Exchange:
+    """Of a colour and a shape, or of a shape alone; about as often there as not."""
     item = rng.choice(scene.items)
     colour, shape = item.colour, item.shape
-    if rng.random() < 0.5:
-        colour = rng.choice(tuple(COLOURS))
-    elif rng.random() < 0.5:
-        shape = rng.choice(SHAPES)
-    there = any(item.colour == colour and item.shape == shape for item in scene.items)
-    thing = f"{colour} {shape}"
-    templates = (
-        f"is there {with_article(thing)}?",
-        f"do you see {with_article(thing)}?",
-        f"is there {with_article(thing)} in the picture?",
+    is_shape_alone = rng.random() < 0.3
+    if rng.random() < 0.6:
+        if is_shape_alone or rng.random() < 0.5:
+            shape = rng.choice(SHAPES)
+        else:
+            colour = rng.choice(tuple(COLOURS))
+    there = any(
+        item.shape == shape and (is_shape_alone or item.colour == colour) for item in scene.items
     )
-    answer = f"Yes, there is {with_article(thing)}." if there else f"No, there is no {thing}."
-    return _ask(rng, "is there", templates, answer)
+    thing = shape if is_shape_alone else f"{colour} {shape}"
+    answer = f"yes, there is {with_article(thing)}" if there else f"no, there is no {thing}"
+    return _ask(rng, "is there", WORDINGS["is there"], answer, a_thing=with_article(thing))
 
 
-def _size_of(rng: random.Random, scene: Scene) -> Exchange | None:
-    item = _unique(rng, scene)
-    if item is None:
+def _compare_sizes(rng: random.Random, scene: Scene) -> Exchange | None:
+    pair = _two_items(rng, scene)
+    if pair is None or pair[0].size == pair[1].size:
         return None
-    templates = (
-        f"how big is the {item.shape}?",
-        f"is the {item.shape} large or small?",
-        f"what size is the {item.shape}?",
-    )
-    return _ask(rng, "size", templates, f"The {item.shape} is {item.size}.")
+    more, size = rng.choice((("larger", "large"), ("smaller", "small")))
+    (which,) = [item.shape for item in pair if item.size == size]
+    slots = {"more": more, "one": pair[0].shape, "other": pair[1].shape}
+    wordings = WORDINGS["compare sizes"]
+    return _ask(rng, "compare", wordings, f"the {which} is {more}", **slots)
+
+
+def _compare_numbers(rng: random.Random, scene: Scene) -> Exchange | None:
+    colours = [item.colour for item in scene.items]
+    one = rng.choice(colours)
+    other = rng.choice(colours) if rng.random() < 0.7 else rng.choice(tuple(COLOURS))
+    if one == other:
+        return None
+    one, other = rng.sample((one, other), 2)
+    more = colours.count(one) - colours.count(other)
+    relation = "more {} than" if more > 0 else "fewer {} than" if more < 0 else "as many {} as"
+    found = relation.format(f"{one} shapes")
+    answer = f"{'yes' if more > 0 else 'no'}, there are {found} {other} shapes"
+    return _ask(rng, "compare", WORDINGS["compare numbers"], answer, one=one, other=other)
+
+
+def _compare_places(rng: random.Random, scene: Scene) -> Exchange | None:
+    pair = _two_items(rng, scene)
+    if pair is None:
+        return None
+    one, other = pair
+    is_across = rng.random() < 0.5
+    words = ("left of", "right of") if is_across else ("above", "below")
+    steps = other.column - one.column if is_across else other.row - one.row
+    if steps == 0:
+        return None
+    asked, truth = rng.choice(words), words[0] if steps > 0 else words[1]
+    where = f"to the {asked}" if is_across and rng.random() < 0.5 else asked
+    said = f"to the {truth}" if is_across else truth
+    answer = f"{'yes' if asked == truth else 'no'}, the {one.shape} is {said} the {other.shape}"
+    slots = {"one": one.shape, "where": where, "other": other.shape}
+    return _ask(rng, "compare", WORDINGS["compare places"], answer, **slots)
 
 
 def _read(rng: random.Random, scene: Scene) -> Exchange:
-    templates = (
-        "what word is written?",
-        "read the word.",
-        "what does it say?",
-        "what is written in the picture?",
-        "which word do you see?",
-        "read the text.",
-    )
-    return _ask(rng, "read", templates, f"The word is {scene.word}.")
+    kind = "number" if scene.word.isdigit() else "word"
+    wordings = WORDINGS["read"] + WORDINGS[f"read {kind}"]
+    return _ask(rng, "read", wordings, f"the {kind} is {scene.word}")
+
+
+def _read_nothing(rng: random.Random, scene: Scene) -> Exchange:
+    wordings = WORDINGS["read"] + WORDINGS["read word"]
+    return _ask(rng, "read", wordings, "there is no word in the picture")
+
+
+def _shapes_of_a_word(rng: random.Random, scene: Scene) -> Exchange:
+    return _ask(rng, "count", WORDINGS["count"], f"there are no shapes, only {text_of(scene)}")
 
 
 SceneMaker = Callable[[random.Random, Scene], Exchange | None]
-_SHAPE_MAKERS: Final[tuple[tuple[SceneMaker, int], ...]] = (
+# Each kind of question, and how often it is asked.
+_SHAPE_MAKERS: Final[tuple[tuple[SceneMaker, float], ...]] = (
     (_describe, 4),
     (_count, 3),
     (_count_colour, 2),
+    (_count_shape, 2),
     (_colour_of, 4),
     (_place_of, 3),
     (_what_at, 3),
     (_is_there, 3),
     (_size_of, 2),
+    (_compare_sizes, 3),  # asked less often: it needs two shapes of two sizes
+    (_compare_numbers, 2),
+    (_compare_places, 3),
+    (_read_nothing, 0.5),
 )
-_WORD_MAKERS: Final[tuple[tuple[SceneMaker, int], ...]] = ((_describe, 1), (_read, 3))
+_WORD_MAKERS: Final[tuple[tuple[SceneMaker, float], ...]] = (
+    (_describe, 3),
+    (_read, 8),
+    (_shapes_of_a_word, 0.5),
+)
 
 
 def ask_about(rng: random.Random, scene: Scene) -> Exchange:

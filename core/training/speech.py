@@ -1,104 +1,125 @@
-"""Spoken sentences: espeak-ng in many voices, then a room, a microphone and some noise.
+"""Spoken sentences: a voice of a group, varied in speed, pitch and colour, in some room.
 
 Leaves out: what is said (world.py, scenes.py) and features (audio/log_mel.py).
 """
 
 from __future__ import annotations
 
-import io
 import random
 import shutil
-import subprocess
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import soundfile
 import soxr
 
-RATE_HZ: Final = 16_000
-ACCENTS: Final = ("en-us", "en-gb", "en-gb-x-rp", "en-gb-scotland", "en-029")
-TRAINED_VARIANTS: Final = (
-    "f1 f2 f3 f5 m1 m2 m3 m4 m5 m7 m8 Andy Annie Alex Alicia Lee Mike Gene adam anika benjamin "
-    "caleb david ed edward john miguel paul pedro rob steph travis victor"
-).split()
-HELD_OUT_VARIANTS: Final = "f4 m6 linda robert Andrea Michael".split()
+from core.training.room import apply_gains, record
+from core.training.voices import RATE_HZ, Voice, VoiceGroup, sample_voice, synthesize
+
+__all__ = [  # with what a caller of speak may also want
+    "Voice",
+    "change_speed",
+    "has_synthesizer",
+    "record",
+    "reshape",
+    "speak",
+    "synthesize",
+]
+
+SPEED: Final = (0.85, 1.2)
+PITCH: Final = (0.85, 1.18)
+TILT_DB: Final = (-4.0, 4.0)  # an octave
+SPEED_SHARE: Final = 0.5
+PITCH_SHARE: Final = 0.6
+TILT_SHARE: Final = 0.5
+HOP: Final = 320  # 20 ms; two windows overlap at each sample
+REACH: Final = 160  # how far from its place a window may be taken: a period of 100 Hz
 
 
-@dataclass(frozen=True)
-class Voice:
-    """One espeak-ng voice: speed in words a minute, pitch from 0 to 99."""
+def speak(text: str, rng: random.Random, group: VoiceGroup) -> np.ndarray:
+    """A text as some voice of the group says it in some room.
 
-    accent: str
-    variant: str
-    speed: int
-    pitch: int
-
-
-def sample_voice(rng: random.Random, variants: list[str]) -> Voice:
-    """A voice of one of the variants, at an everyday speed and pitch."""
-    accent = rng.choices(ACCENTS, (5, 4, 2, 1, 1))[0]
-    return Voice(accent, rng.choice(variants), rng.randint(135, 195), rng.randint(30, 70))
-
-
-def has_synthesizer() -> bool:
-    """True where espeak-ng is installed."""
-    return shutil.which("espeak-ng") is not None
-
-
-def synthesize(text: str, voice: Voice) -> np.ndarray:
-    """Speak a text.
+    Only trained voices are reshaped: there are few of them, and tests shall hear others as they
+    are.
 
     Returns:
         Mono samples at 16 kHz, float32 in [-1, 1], shape (num_samples,).
     Raises:
-        FileNotFoundError: espeak-ng is not installed.
+        FileNotFoundError: a synthesizer is not installed (see voices.missing_synthesizers).
     """
-    command = ["espeak-ng", "--stdin", "--stdout", "-v", f"{voice.accent}+{voice.variant}"]
-    command += ["-s", str(voice.speed), "-p", str(voice.pitch)]
-    spoken = subprocess.run(command, input=text.encode(), capture_output=True, check=True).stdout
-    samples, rate_hz = soundfile.read(io.BytesIO(spoken), dtype="float32")
-    resampled: np.ndarray = soxr.resample(samples, rate_hz, RATE_HZ)
-    return resampled
+    spoken = synthesize(text, sample_voice(rng, group))
+    return record(reshape(spoken, rng) if group == "trained" else spoken, rng)
 
 
-def record(waveform: np.ndarray, rng: random.Random) -> np.ndarray:
-    """What a microphone in a room makes of clean speech: silence, echo, band, noise, gain."""
-    noise = np.random.default_rng(rng.getrandbits(32))
-    lead, tail = (int(rng.uniform(0.02, 0.35) * RATE_HZ) for _ in range(2))
-    samples = np.pad(waveform, (lead, tail))
-    if rng.random() < 0.3:
-        samples = _reverberate(samples, rng, noise)
-    if rng.random() < 0.15:
-        samples = _telephone(samples)
-    samples = samples / max(1e-4, float(np.abs(samples).max())) * rng.uniform(0.08, 0.95)
-    if rng.random() < 0.6:
-        level = float(np.sqrt(np.mean(samples**2))) * 10 ** (-rng.uniform(12, 40) / 20)
-        samples = samples + _coloured_noise(len(samples), rng.uniform(0, 1), noise) * level
-    return np.clip(samples, -1, 1).astype(np.float32)
+def has_synthesizer() -> bool:
+    """True where espeak-ng is installed; voices.missing_synthesizers asks for all three."""
+    return shutil.which("espeak-ng") is not None
 
 
-def _reverberate(samples: np.ndarray, rng: random.Random, noise: np.random.Generator) -> np.ndarray:
-    decay_s = rng.uniform(0.05, 0.25)
-    time_s = np.arange(int(decay_s * RATE_HZ)) / RATE_HZ
-    echo = noise.normal(size=len(time_s)) * np.exp(-6.9 * time_s / decay_s)
-    echo *= rng.uniform(0.1, 0.4) / np.sqrt(np.sum(echo**2))
-    echo[0] = 1.0
-    size = len(samples) + len(echo)
-    spectrum = np.fft.rfft(samples, size) * np.fft.rfft(echo, size)
-    return np.fft.irfft(spectrum, size)[: len(samples)]
+def reshape(waveform: np.ndarray, rng: random.Random) -> np.ndarray:
+    """Make another speaker of one: slower or faster, larger or smaller, duller or brighter.
+
+    Each by its own chance; about one clip in ten stays as it is.
+
+    Args:
+        waveform: mono samples at 16 kHz, float32, shape (num_samples,).
+    Returns:
+        Float32 at 16 kHz, its length divided by the speed that was drawn.
+    """
+    speed = rng.uniform(*SPEED) if rng.random() < SPEED_SHARE else 1.0
+    if rng.random() < PITCH_SHARE:
+        pitch = rng.uniform(*PITCH)
+        waveform = soxr.resample(waveform, RATE_HZ * pitch, RATE_HZ)  # pitch and formants together
+        speed /= pitch
+    if speed != 1.0:
+        waveform = change_speed(waveform, speed)
+    if rng.random() < TILT_SHARE:
+        waveform = _tilt(waveform, rng.uniform(*TILT_DB))
+    return waveform.astype(np.float32)
 
 
-def _telephone(samples: np.ndarray) -> np.ndarray:
-    spectrum = np.fft.rfft(samples)
-    hertz = np.fft.rfftfreq(len(samples), 1 / RATE_HZ)
-    spectrum[(hertz < 300) | (hertz > 3400)] = 0
-    return np.fft.irfft(spectrum, len(samples))
+def change_speed(waveform: np.ndarray, speed: float) -> np.ndarray:
+    """Speak faster (above 1) or slower at the same pitch.
+
+    Windows are taken from the places where time should have come to, each moved a little to where
+    it best goes on from the one before, and laid half over one another.
+    Source: WSOLA (Verhelst and Roelands, ICASSP 1993).
+
+    Args:
+        waveform: shape (num_samples,).
+        speed: above 0.
+    Returns:
+        Shape (round(num_samples / speed),).
+    """
+    num_samples = round(len(waveform) / speed)
+    num_windows = -(-num_samples // HOP) + 1
+    padded = np.pad(waveform, (HOP + REACH, 4 * HOP + 2 * REACH))
+    padded = np.pad(padded, (0, max(0, int((num_windows + 4) * HOP * speed) - len(padded))))
+    coarse = padded[: len(padded) // 2 * 2].reshape(-1, 2).mean(1)  # at half the rate, to search in
+    window = np.hanning(2 * HOP + 1)[:-1].astype(np.float32)
+    made = np.zeros((num_windows + 1) * HOP, np.float32)
+    start = REACH  # the window before begins here; the first covers the silence that was padded
+    made[: 2 * HOP] = padded[start : start + 2 * HOP] * window
+    for index in range(1, num_windows):
+        place = REACH + int(index * HOP * speed)
+        start = _best_start(coarse, start + HOP, place)
+        begin = index * HOP
+        made[begin : begin + 2 * HOP] += padded[start : start + 2 * HOP] * window
+    return made[HOP : HOP + num_samples]
 
 
-def _coloured_noise(num: int, tilt: float, noise: np.random.Generator) -> np.ndarray:
-    """Noise of unit power whose spectrum falls with frequency to the power `tilt`."""
-    spectrum = np.fft.rfft(noise.normal(size=num))
-    spectrum /= np.maximum(1.0, np.arange(len(spectrum))) ** tilt
-    samples = np.fft.irfft(spectrum, num)
-    return samples / max(1e-9, float(np.sqrt(np.mean(samples**2))))
+def _best_start(coarse: np.ndarray, wanted: int, place: int) -> int:
+    """Where, within REACH of `place`, the sound is most like the sound at `wanted`.
+
+    Args:
+        coarse: the samples at half their rate; places count samples at the full rate.
+    """
+    first = max(0, place - REACH) // 2
+    target = coarse[wanted // 2 : wanted // 2 + HOP]
+    around = coarse[first : first + HOP + REACH]
+    return 2 * (first + int(np.correlate(around, target, "valid").argmax()))
+
+
+def _tilt(samples: np.ndarray, db: float) -> np.ndarray:
+    """Louder highs (above 0) or lows: so many decibels an octave, from 125 Hz on."""
+    tilted = apply_gains(samples, lambda hertz: (np.maximum(hertz, 125) / 1000) ** (db / 6.02))
+    return tilted * (np.abs(samples).max(initial=0) / max(1e-9, np.abs(tilted).max(initial=0)))

@@ -3,7 +3,9 @@
     text             base language model; frozen for good afterwards
     vision_encoder   the vision encoder on its own: what does each patch show?
     vision_projector projector alone, then
-    vision           encoder + projector + vision LoRA
+    vision_joint     projector + encoder, then
+    vision           encoder + projector + vision LoRA, then
+    vision_pairs     projector + vision LoRA, on two pictures in one question
     speech_encoder   the audio encoder on its own, by CTC
     speech_projector projector alone, on transcription, then
     speech           projector + speech LoRA, on transcription and spoken questions
@@ -21,13 +23,19 @@ from core.training.course import Course, dialogue_stage
 from core.training.dialogues import text_dialogue
 from core.training.loop import Schedule, Stage
 from core.training.speech_stages import speech, speech_encoder, speech_projector, vision_speech
-from core.training.vision_stages import vision, vision_encoder, vision_projector
+from core.training.vision_stages import (
+    vision,
+    vision_encoder,
+    vision_joint,
+    vision_pairs,
+    vision_projector,
+)
 
 
 def text(course: Course) -> Stage:
     """The base language model, on text alone."""
     parameters = course.learner.parameters("model.embed_tokens.", "model.layers.", "model.norm.")
-    schedule = Schedule(course.steps(1600), 2e-3, weight_decay=0.05)
+    schedule = Schedule(course.steps(4000), 2e-3, weight_decay=0.05)
     return dialogue_stage(course, "text", parameters, schedule, 128, text_dialogue)
 
 
@@ -35,7 +43,9 @@ STAGES: Final[dict[str, Callable[[Course], Stage]]] = {
     "text": text,
     "vision_encoder": vision_encoder,
     "vision_projector": vision_projector,
+    "vision_joint": vision_joint,
     "vision": vision,
+    "vision_pairs": vision_pairs,
     "speech_encoder": speech_encoder,
     "speech_projector": speech_projector,
     "speech": speech,

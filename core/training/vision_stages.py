@@ -1,102 +1,65 @@
-"""The vision stages: the encoder on its own, the projector alone, projector and LoRA."""
+"""The vision stages: the encoder on its own, projector, + encoder, + LoRA, then two pictures."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import Final
 
-import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from core.training.course import NUM_VALIDATION, Course, MakeDialogue, dialogue_stage
-from core.training.dialogues import Dialogue, follow_up, picture_turn, text_turn
-from core.training.draw import CHARACTERS
+from core.training.dialogues import Dialogue, pair_dialogue, picture_dialogue
+from core.training.exchange import Split
 from core.training.learner import Learner, picture_tensors
 from core.training.locality import begin_whitened
 from core.training.loop import Schedule, Stage
-from core.training.materials import scene_at
-from core.training.scenes import COLOURS, SHAPES, ask_about
-from core.training.world import Split, sample_exchange
+from core.training.patch_heads import Guess, PatchHeads, patch_labels
 
 NUM_WHITENED: Final = 256  # pictures that the first layer's components are taken from
-NOTHING_WEIGHTS: Final = (0.2, 0.2, 0.03)  # most patches show no shape, colour or character
+NUM_ENCODER_STEPS: Final = 4000
+BATCH_SIZE: Final = 64
+PAIRS_SHARE: Final = 0.6  # the rest are single pictures, not to forget them
 
 
 def vision_encoder(course: Course) -> Stage:
-    """The vision encoder and three throw-away heads: shape, colour and character of a patch."""
+    """The vision encoder and throw-away heads that say what each patch shows."""
     learner = course.learner
     pictures = course.materials.pictures("train")
-    first, _ = picture_tensors(pictures, tuple(range(min(NUM_WHITENED, len(pictures)))))
-    begin_whitened(learner.media.image_embed.img_processor, first)
-    width = learner.config.vision_config.hidden_size
-    classes = (len(SHAPES) + 1, len(COLOURS) + 1, len(CHARACTERS) + 1)
+    if not course.goes_on:
+        first, _ = picture_tensors(pictures, tuple(range(min(NUM_WHITENED, len(pictures)))))
+        begin_whitened(learner.media.image_embed.img_processor, first)
     torch.manual_seed(1)
-    heads = nn.ModuleList(nn.Linear(width, num) for num in classes).to(learner.device)
-    weights = [
-        torch.tensor([nothing] + [1.0] * (num - 1))
-        for nothing, num in zip(NOTHING_WEIGHTS, classes, strict=True)
-    ]
+    width = learner.config.vision_config.hidden_size
+    heads = PatchHeads(width).to(learner.device)
     trunk = vision_encoder_parameters(learner)
     parameters = {**trunk, **{f"head.{n}": p for n, p in heads.named_parameters()}}
 
-    def logits_and_labels(
-        rng: random.Random, split: Split, num: int
-    ) -> tuple[list[torch.Tensor], torch.Tensor]:
-        """Each head's logits, (num, num_classes, 64), and labels, (num, 3, 64), of pictures."""
+    def outputs(rng: random.Random, split: Split, num: int) -> list[Guess]:
         pictures = course.materials.pictures(split)
-        indices = tuple(rng.randrange(len(pictures)) for _ in range(num))
+        indices = tuple(sorted(rng.sample(range(len(pictures)), num)))
         crops, masks = picture_tensors(pictures, indices)
         if rng.random() < 0.5:  # as the global view: padding counts as picture
             masks = torch.ones_like(masks)
-        labels = torch.from_numpy(np.stack([pictures.labels[i] for i in indices])).long()
-        labels[~masks[:, None].expand_as(labels)] = -100
         with learner.autocast():
-            output = learner.encode_patches(crops, masks)
-            logits = [head(output).float().transpose(1, 2) for head in heads]
-        return logits, labels.flatten(2).to(learner.device)
+            patches = learner.encode_patches(crops, masks)
+            return heads.guesses(patches, *patch_labels(pictures, indices, masks))
 
     def loss(step: int) -> torch.Tensor:
-        logits, labels = logits_and_labels(random.Random(f"vision_encoder-{step}"), "train", 64)
-        losses = [
-            F.cross_entropy(head_logits, labels[:, index], weight=weight.to(learner.device))
-            for index, (head_logits, weight) in enumerate(zip(logits, weights, strict=True))
-        ]
-        return torch.stack(losses).sum()
+        rng = random.Random(f"vision_encoder-{step}")
+        num = min(BATCH_SIZE, len(course.materials.pictures("train")))
+        return torch.stack([guess.loss() for guess in outputs(rng, "train", num)]).sum()
 
     @torch.no_grad()
     def validate() -> dict[str, float]:
-        logits, labels = logits_and_labels(random.Random("vision"), "held_out", NUM_VALIDATION)
-        figures = {}
-        for index, name in enumerate(("shape", "colour", "character")):
-            shown = labels[:, index] > 0
-            hits = (logits[index].argmax(1) == labels[:, index])[shown]
-            figures[name] = float(hits.float().mean())
-        return figures
+        num = min(NUM_VALIDATION, len(course.materials.pictures("held_out")))
+        guesses = outputs(random.Random("vision"), "held_out", num)
+        return {guess.name: guess.accuracy() for guess in guesses}
 
     learner.freeze_all_but(parameters)
-    schedule = Schedule(course.steps(3000), 1.5e-3, weight_decay=0.05)
+    schedule = Schedule(course.steps(NUM_ENCODER_STEPS), course.rate(1.5e-3), weight_decay=0.05)
     return Stage("vision_encoder", parameters, schedule, loss, validate)
-
-
-def picture_dialogue(rng: random.Random, split: Split, num_pictures: int) -> Dialogue:
-    """A picture and one to three questions, now and then one about the world."""
-    index = rng.randrange(num_pictures)
-    scene = scene_at(split, index)
-    # Now and then the typed question has nothing to do with the picture.
-    about = sample_exchange(rng, split) if rng.random() < 0.1 else ask_about(rng, scene)
-    turns = [picture_turn(rng, index, about)]
-    for _ in range(rng.choice((0, 0, 1, 2, 3))):
-        if rng.random() < 0.2:
-            turns.append(text_turn(rng, split))
-        else:
-            turns.append(follow_up(rng, ask_about(rng, scene)))
-    return Dialogue(tuple(turns))
-
-
-def _vision_maker(course: Course) -> MakeDialogue:
-    return lambda rng, split: picture_dialogue(rng, split, course.materials.num_pictures(split))
 
 
 def vision_encoder_parameters(learner: Learner) -> dict[str, nn.Parameter]:
@@ -116,9 +79,20 @@ def vision_projector_parameters(learner: Learner) -> dict[str, nn.Parameter]:
 def vision_projector(course: Course) -> Stage:
     """The vision projector alone; encoder and language model are frozen."""
     parameters = vision_projector_parameters(course.learner)
-    schedule = Schedule(course.steps(250), course.rate(2e-3))
-    make = _vision_maker(course)
-    return dialogue_stage(course, "vision_projector", parameters, schedule, 32, make, "vision")
+    schedule = Schedule(course.steps(200), course.rate(2e-3))
+    make = _maker(course, picture_dialogue)
+    return dialogue_stage(course, "vision_projector", parameters, schedule, 32, make)
+
+
+def vision_joint(course: Course) -> Stage:
+    """Vision encoder and projector; the language model is frozen and has no adapter."""
+    learner = course.learner
+    parameters = {**vision_encoder_parameters(learner), **vision_projector_parameters(learner)}
+    schedule = Schedule(course.steps(400), course.rate(1e-3))
+    make = _maker(course, picture_dialogue)
+    return dialogue_stage(
+        course, "vision_joint", parameters, schedule, 32, make, learns_encoder=True
+    )
 
 
 def vision(course: Course) -> Stage:
@@ -130,7 +104,27 @@ def vision(course: Course) -> Stage:
         **learner.parameters("lora.vision."),
     }
     schedule = Schedule(course.steps(4000), course.rate(1.5e-3))
-    make = _vision_maker(course)
+    make = _maker(course, picture_dialogue)
     return dialogue_stage(
         course, "vision", parameters, schedule, 32, make, "vision", learns_encoder=True
     )
+
+
+def vision_pairs(course: Course) -> Stage:
+    """Projector and LoRA on two pictures in one question; the encoder is frozen."""
+    learner = course.learner
+    parameters = {
+        **vision_projector_parameters(learner),
+        **learner.parameters("lora.vision."),
+    }
+
+    def make(rng: random.Random, split: Split) -> Dialogue:
+        one_or_two = pair_dialogue if rng.random() < PAIRS_SHARE else picture_dialogue
+        return one_or_two(rng, split, course.materials.num_pictures(split))
+
+    schedule = Schedule(course.steps(700), course.rate(7e-4))
+    return dialogue_stage(course, "vision_pairs", parameters, schedule, 32, make, "vision")
+
+
+def _maker(course: Course, make: Callable[[random.Random, Split, int], Dialogue]) -> MakeDialogue:
+    return lambda rng, split: make(rng, split, course.materials.num_pictures(split))

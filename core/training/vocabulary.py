@@ -12,12 +12,14 @@ from typing import Final
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from core.training.dialogues import SYSTEM_PROMPTS, TRANSCRIBE
-from core.training.scenes import ask_about, describe, sample_scene
+from core.training.dialogues import text_dialogue
+from core.training.exchange import words_of
+from core.training.scenes import ask_about, sample_scene
+from core.training.translation import sample_translation
 from core.training.world import sample_exchange
 
-NUM_TEXT_TOKENS: Final = 1700
-NUM_SENTENCES: Final = 40_000
+NUM_TEXT_TOKENS: Final = 4000
+NUM_DIALOGUES: Final = 60_000
 # In Phi-4's order. Role and end tokens eat the white space after them.
 CONTROL_TOKENS: Final = (
     "<|endoftext|>",
@@ -39,15 +41,18 @@ KEEPS_SPACE: Final = ("<|endoftext|>", "<|image|>", "<|audio|>", "<|endofprompt|
 
 
 def world_sentences(num: int, seed: int) -> Iterator[str]:
-    """Questions and answers from the whole world, for the vocabulary alone."""
+    """What is said in dialogues from the whole world, for the vocabulary alone."""
     rng = random.Random(seed)
-    yield from (TRANSCRIBE, *SYSTEM_PROMPTS) * 100
     for _ in range(num):
+        for turn in text_dialogue(rng).turns:
+            yield from (part for part in turn.user if isinstance(part, str))
+            yield turn.reply
         exchange = sample_exchange(rng, "train")
+        yield from (exchange.spoken, " " + words_of(exchange.spoken))
+        yield " " + words_of(sample_translation(rng, "train").english)
         scene = sample_scene(rng)
         about = ask_about(rng, scene)
-        yield from (exchange.question, exchange.spoken, exchange.answer)
-        yield from (about.question, about.answer, describe(scene), exchange.spoken.lower())
+        yield from (about.question, " " + words_of(about.spoken), about.answer)
 
 
 def train_tokenizer() -> Tokenizer:
@@ -65,7 +70,7 @@ def train_tokenizer() -> Tokenizer:
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(world_sentences(NUM_SENTENCES, seed=0), trainer)
+    tokenizer.train_from_iterator(world_sentences(NUM_DIALOGUES, seed=0), trainer)
     tokenizer.add_special_tokens(
         [
             AddedToken(name, special=True, normalized=False, rstrip=name not in KEEPS_SPACE)

@@ -1,12 +1,16 @@
-"""Tests of the bundled model's recipe, and what they share: a small tokenizer, a learner.
+"""Tests of the bundled model's recipe, and what they share: exchanges, words, a learner.
 
 Leaves out: media files; scenes and clips are made by the recipe itself.
 """
 
 from __future__ import annotations
 
+import random
+import re
 import shutil
+from collections.abc import Callable, Sequence
 from functools import cache
+from typing import cast
 
 import pytest
 import torch
@@ -14,14 +18,106 @@ from tokenizers import Tokenizer as RawTokenizer
 
 from core.tokenizer import Tokenizer
 from core.training import vocabulary
+from core.training.exchange import Exchange, words_of
+from core.training.grammar import (
+    Adjective,
+    Determiner,
+    Noun,
+    Phrase,
+    Verb,
+    adjectives,
+    nouns,
+    verbs,
+)
 from core.training.learner import Learner
+from core.training.voices import VoiceGroup, missing_synthesizers
+
+ONES = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
+    "fifteen sixteen seventeen eighteen nineteen"
+).split()
+TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+
+
+@cache
+def many(maker: Callable[[random.Random], Exchange], num: int = 400) -> tuple[Exchange, ...]:
+    """Many exchanges of one maker, of no particular split."""
+    rng = random.Random(f"test-{maker.__name__}")
+    return tuple(maker(rng) for _ in range(num))
+
+
+def numbers_in(sentence: str) -> list[int]:
+    """The numbers of a sentence from 0 to 100, digits or words, in order."""
+    found: list[int] = []
+    words = words_of(sentence).split()
+    for before, word in zip(["", *words], words, strict=False):
+        if word.isdigit():
+            found.append(int(word))
+        elif word in TENS:
+            found.append(20 + 10 * TENS.index(word))
+        elif word == "hundred":
+            found[-1] *= 100
+        elif word in ONES and before in TENS:
+            found[-1] += ONES.index(word)
+        elif word in ONES:
+            found.append(ONES.index(word))
+    return found
+
+
+def named_in(sentence: str, names: Sequence[str]) -> str:
+    """The one name that a sentence holds as words, in any case; the longest where several do."""
+    found = [name for name in names if re.search(rf"\b{name}\b", sentence, re.IGNORECASE)]
+    name = max(found, key=len)
+    assert all(other in name for other in found), (sentence, found)
+    return name
+
+
+def noun(english: str) -> Noun:
+    """The noun of the lexicon with this English singular."""
+    (found,) = [each for each in nouns() if each.english[0] == english]
+    return found
+
+
+def adjective(english: str) -> Adjective:
+    """The adjective of the lexicon with this English form."""
+    (found,) = [each for each in adjectives() if each.english == english]
+    return found
+
+
+def verb(english: str) -> Verb:
+    """The verb of the lexicon with this English base form."""
+    (found,) = [each for each in verbs() if each.english[0] == english]
+    return found
+
+
+def phrase_of(words: str) -> Phrase:
+    """A phrase by its English words, an adjective second: "the small man", "2 apples".
+
+    The number 0 is a plural after "the" or "my": "the 0 apple".
+    """
+    first, *middle, name = words.split()
+    number = int(first) if first.isdigit() else 1
+    if middle and middle[0] == "0":
+        number, middle = 0, middle[1:]
+    determiner: Determiner = "number"
+    if not first.isdigit():
+        assert first in ("the", "a", "my")
+        determiner = cast(Determiner, first)
+    described = adjective(middle[0]) if middle else None
+    return Phrase(noun(name), determiner, number, described)
+
+
+def needs_voices(group: VoiceGroup) -> None:
+    """Skip a test where a voice of the group cannot speak."""
+    if missing := missing_synthesizers((group,)):
+        pytest.skip(f"needs voices: apt-get install {' '.join(missing)}")
 
 
 @cache
 def small_raw_tokenizer() -> RawTokenizer:
-    """The recipe's tokenizer, learned from fewer sentences."""
+    """The recipe's tokenizer, learned from fewer dialogues."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(vocabulary, "NUM_SENTENCES", 1000)
+        patch.setattr(vocabulary, "NUM_DIALOGUES", 400)
         return vocabulary.train_tokenizer()
 
 

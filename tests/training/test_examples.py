@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 import torch
 
 from core.messages import AudioPart, Conversation, ImagePart, Message, Part, Role, TextPart
 from core.prompt import encode_prompt, prompt_segments
-from core.training.dialogues import Dialogue, PictureRef, SoundRef, Turn, UserPart, text_dialogue
+from core.training.dialogues import (
+    Dialogue,
+    PictureRef,
+    SoundRef,
+    Turn,
+    UserPart,
+    pair_dialogue,
+    picture_dialogue,
+    text_dialogue,
+)
 from core.training.examples import (
     IGNORED,
     MediaTokens,
@@ -19,6 +29,7 @@ from core.training.examples import (
     collate,
     collate_by_length,
 )
+from core.training.exchange import Split
 from tests.training import small_tokenizer
 
 NUM_PICTURE_TOKENS = {4: 5, 7: 3}
@@ -34,6 +45,18 @@ DIALOGUES = {
         (Turn((PictureRef(7), "Where?"), "On the left."), Turn(("And now?",), "Nothing."))
     ),
     "sound": Dialogue((Turn((SoundRef(9),), "Paris."), Turn((SoundRef(1), "Write"), "hello"))),
+    "two pictures": Dialogue((Turn((PictureRef(4), PictureRef(7), "Which?"), "The first."),)),
+    "a picture twice": Dialogue((Turn((PictureRef(7), PictureRef(7), "Which?"), "Both."),)),
+    "two pictures and a sound": Dialogue(
+        (Turn((PictureRef(7), PictureRef(4), SoundRef(9)), "Neither."),)
+    ),
+    "a picture, then a sound, then text": Dialogue(
+        (
+            Turn((PictureRef(7), "What is this?"), "A star."),
+            Turn((SoundRef(1),), "It is red."),
+            Turn(("and how big?",), "The star is large."),
+        )
+    ),
     "both": Dialogue((Turn((PictureRef(4), SoundRef(1)), "A star."),), "You are Triad."),
     "control tokens as text": Dialogue((Turn(("<|end|><|assistant|>",), "<|end|>"),)),
 }
@@ -100,6 +123,27 @@ def test_a_row_has_the_ids_of_the_prompt_and_learns_replies_alone(name: str) -> 
 @pytest.mark.parametrize("seed", range(30))
 def test_rows_of_the_recipes_own_dialogues_equal_prompts(seed: int) -> None:
     check_row(text_dialogue(random.Random(seed)))
+
+
+@pytest.mark.parametrize("make", [picture_dialogue, pair_dialogue])
+@pytest.mark.parametrize("seed", range(8))
+def test_rows_of_dialogues_about_pictures_equal_prompts(
+    make: Callable[[random.Random, Split, int], Dialogue], seed: int
+) -> None:
+    dialogue = make(random.Random(seed), "train", 3)
+    check_row(Dialogue(tuple(map(with_known_pictures, dialogue.turns))))
+
+
+def with_known_pictures(turn: Turn) -> Turn:
+    """The turn with the pictures of these tests."""
+    indices = tuple(NUM_PICTURE_TOKENS)
+    return Turn(
+        tuple(
+            PictureRef(indices[part.index % 2]) if isinstance(part, PictureRef) else part
+            for part in turn.user
+        ),
+        turn.reply,
+    )
 
 
 @pytest.mark.parametrize("name", DIALOGUES)

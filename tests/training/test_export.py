@@ -21,24 +21,24 @@ from core.processor import Processor
 from core.router import ROUTES, AdapterName, InputMode
 from core.tokenizer import Tokenizer
 from core.training.architecture import ADAPTER_RANKS
-from core.training.cases import png_bytes
 from core.training.course import picture_tokens
 from core.training.dialogues import Dialogue, PictureRef, SoundRef, Turn, UserPart
-from core.training.draw import Drawing, draw
+from core.training.draw import VIEW_PX, Drawing, draw
 from core.training.examples import IGNORED, Batch, MediaTokens, RowEncoder
 from core.training.export import export
+from core.training.items import Item, Scene
 from core.training.learner import Learner, picture_encodings, sound_encodings
 from core.training.materials import VIEW, Clip, Clips, Pictures
-from core.training.scenes import Item, Scene
 from core.training.start_from import start_from
 from tests.core.reference import Reference
+from tests.media import picture_file
 from tests.tiny_checkpoint import write_tiny_checkpoint
 from tests.training import random_learner, small_raw_tokenizer, small_tokenizer
 from vision.tiles import Tiles, tile_picture
 
 EXACT = ModelOptions(dtype="float32", quantization="none", device="cpu")
 IN_USE = ModelOptions(dtype="bfloat16", quantization="none", device="cpu")
-NOTHING_SAID = Clip("world", "", "", "", "", -1)
+NOTHING_SAID = Clip("world", "", "", "", "")
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,9 @@ class Exported:
     @property
     def pictures(self) -> Pictures:
         d, tiles = self.drawing, self.tiles
-        labels = np.stack([d.shape_labels, d.colour_labels, d.char_labels])
-        return Pictures(tiles.pixel_values[1:].numpy(), tiles.patch_mask[1:].numpy(), labels[None])
+        views = np.round((tiles.pixel_values[1:].numpy() + 1) * 127.5).astype(np.uint8)
+        labels = np.stack([d.shape_labels, d.colour_labels])[None]
+        return Pictures(views, tiles.patch_mask[1:].numpy(), labels, d.char_labels[None])
 
     @property
     def clips(self) -> Clips:
@@ -71,7 +72,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     learner, folder = random_learner(), tmp_path_factory.mktemp("exported")
     export(learner, small_raw_tokenizer(), folder)
     scene = Scene((Item("star", "red", "large", 4),), "", seed=0)
-    seed = next(s for s in range(99) if draw(Scene(scene.items, "", s)).picture.shape[0] == 168)
+    seed = next(s for s in range(99) if draw(Scene(scene.items, "", s)).picture.shape[0] == 210)
     noise = np.random.default_rng(1).normal(0, 0.1, 16_000).astype(np.float32)
     mel = log_mel(noise).astype(np.float16)
     return Exported(learner, folder, draw(Scene(scene.items, "", seed)), mel)
@@ -117,7 +118,7 @@ def learner_logits(mode: InputMode, exported: Exported, exact: bool) -> torch.Te
         patch.setattr(learner, "dtype", torch.float32 if exact else torch.bfloat16)
         if exact:  # what the recipe keeps is rounded to bfloat16
             patch.setattr(torch.Tensor, "bfloat16", lambda tensor: tensor)
-        pictures = picture_encodings(learner, exported.pictures)
+        pictures = picture_encodings(learner, exported.pictures, (0,))
         sounds = sound_encodings(learner, exported.clips)
         projector = route.audio_projector or "speech"
         with learner.autocast(), learner.adapter(route.adapter):
@@ -225,8 +226,8 @@ def test_the_exported_processor_spends_one_crop_on_any_picture(
     )
     width_px, height_px = size_px
     pixels = np.random.default_rng(0).integers(0, 255, (height_px, width_px, 3), dtype=np.uint8)
-    tiles = processor.picture(ImagePart(png_bytes(pixels)))
-    assert tiles.pixel_values.shape == (2, 3, 112, 112)
+    tiles = processor.picture(ImagePart(picture_file(Image.fromarray(pixels))))
+    assert tiles.pixel_values.shape == (2, 3, VIEW_PX, VIEW_PX)
 
 
 def test_nothing_of_the_folder_is_a_pickle(exported: Exported) -> None:

@@ -13,10 +13,10 @@ from PIL import Image
 from transformers import Phi4MultimodalForCausalLM
 
 from audio.log_mel import log_mel
-from core.training.cases import picture_part
 from core.training.course import picture_tokens
-from core.training.draw import ASPECTS
+from core.training.draw import ASPECTS, PATCH_PX, draw
 from core.training.examples import IGNORED, Batch
+from core.training.fonts import HELD_OUT_FACES
 from core.training.learner import (
     Learner,
     picture_encodings,
@@ -24,12 +24,15 @@ from core.training.learner import (
     sound_encodings,
 )
 from core.training.materials import VIEW, Clip, Clips, Pictures, _draw_chunk
+from core.training.scene_list import scene_at
+from tests.media import picture_file
 from tests.training import random_learner, small_tokenizer, without_compiler
 from vision.load import load_picture
 from vision.tiles import num_picture_tokens, tile_picture
 
 EXACT = 1e-5
-NOTHING_SAID = Clip("world", "", "", "", "", -1)
+NUM_IDS = 1600  # fewer than any vocabulary of the recipe has
+NOTHING_SAID = Clip("world", "", "", "", "")
 BFLOAT16 = 0.02  # of the largest value: a few roundings to 8 bits
 
 
@@ -44,9 +47,11 @@ def pictures() -> Pictures:
     """Four held-out drawings, of every shape at least one."""
     drawn = Pictures(**_draw_chunk("held_out", 0, 40))
     by_shape = {(int(m[:, 0].sum()), int(m[0].sum())): i for i, m in enumerate(drawn.masks)}
-    assert set(by_shape) == {(8, 8), (6, 8), (8, 6)}
-    indices = [*by_shape.values(), min(set(range(40)) - set(by_shape.values()))]
-    return Pictures(drawn.views[indices], drawn.masks[indices], drawn.labels[indices])
+    assert set(by_shape) == {(10, 10), (8, 10), (10, 8)}
+    indices = [by_shape[shape] for shape in sorted(by_shape, reverse=True)]
+    indices.append(min(set(range(40)) - set(indices)))
+    arrays = (drawn.views, drawn.masks, drawn.labels, drawn.characters)
+    return Pictures(*(array[indices] for array in arrays))
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +66,7 @@ def clips() -> Clips:
 def text_batch() -> Batch:
     """Random text of which everything is learned."""
     generator = torch.Generator().manual_seed(1)
-    ids = torch.randint(0, 1600, (3, 17), generator=generator)
+    ids = torch.randint(0, NUM_IDS, (3, 17), generator=generator)
     return Batch(ids[:, :-1], ids[:, 1:], (), ())
 
 
@@ -98,13 +103,15 @@ def test_picture_tokens_are_what_the_model_in_use_counts(size: tuple[int, int]) 
 def test_a_picture_is_kept_as_the_model_in_use_sees_it(index: int) -> None:
     kept = Pictures(**_draw_chunk("held_out", index, index + 1))
     (crop,), (mask,) = picture_tensors(kept, (0,))
-    tiles = tile_picture(load_picture(picture_part(index).data), VIEW)
+    picture = Image.fromarray(draw(scene_at("held_out", index), HELD_OUT_FACES).picture)
+    tiles = tile_picture(load_picture(picture_file(picture)), VIEW)
     assert torch.equal(mask, tiles.patch_mask[1])
     assert torch.allclose(crop, tiles.pixel_values[1], atol=1e-3)
     assert torch.allclose(crop, tiles.pixel_values[0], atol=1e-3)  # the global view is no other
     assert tiles.patch_mask[0].all()
     assert tiles.num_tokens == picture_tokens(mask.numpy())
     assert not kept.labels[0][:, ~mask.numpy()].any()
+    assert not kept.characters[0][~mask.numpy().repeat(2, axis=1)].any()
 
 
 @torch.no_grad()
@@ -124,7 +131,7 @@ def test_every_patch_of_a_picture_sees_every_other(learner: Learner, pictures: P
     crops, masks = picture_tensors(pictures, (0,))
     whole = torch.ones_like(masks)
     before = learner.encode_patches(crops, whole)[0]
-    crops[..., -14:, -14:] *= -1.0
+    crops[..., -PATCH_PX:, -PATCH_PX:] *= -1.0
     changed = (learner.encode_patches(crops, whole)[0] - before).abs().amax(-1)
     assert (changed > 0).all()
 
@@ -132,7 +139,7 @@ def test_every_patch_of_a_picture_sees_every_other(learner: Learner, pictures: P
 @torch.no_grad()
 def test_padding_changes_no_patch_of_the_picture(learner: Learner, pictures: Pictures) -> None:
     crops, masks = picture_tensors(pictures, (1,))
-    padding = ~masks.repeat_interleave(14, 1).repeat_interleave(14, 2)
+    padding = ~masks.repeat_interleave(PATCH_PX, 1).repeat_interleave(PATCH_PX, 2)
     assert padding.any()
     before = learner.encode_patches(crops, masks)[masks.flatten(1)]
     crops[padding[:, None].expand_as(crops)] = -1.0
@@ -149,7 +156,7 @@ def transformers_embeddings(
         batch.ids,
         learner.decoder.embed_tokens(batch.ids),
         image_pixel_values=torch.stack([crop, crop])[None],
-        image_sizes=torch.tensor([[112, 112]]),
+        image_sizes=torch.tensor([list(crop.shape[1:])]),
         image_attention_mask=views[None],
     )
     return embedded
@@ -176,12 +183,12 @@ def test_a_picture_is_arranged_as_transformers_arranges_it(
 def test_kept_encodings_are_transformers_features_rounded(
     learner: Learner, pictures: Pictures
 ) -> None:
-    encodings = picture_encodings(learner, pictures)
+    encodings = picture_encodings(learner, pictures, (0, 1, 2, 3))
     assert list(encodings) == [0, 1, 2, 3]
     crops, masks = picture_tensors(pictures, (0, 1, 2, 3))
     embed = learner.media.image_embed
     for index, (features, size) in encodings.items():
-        assert features.shape == (2, 16, learner.config.vision_config.hidden_size)
+        assert features.shape == (2, 25, learner.config.vision_config.hidden_size)
         assert size == (int(masks[index, ::2, 0].sum()), int(masks[index, 0, ::2].sum()))
         views = torch.stack([torch.ones_like(masks[index]), masks[index]])
         pixels = torch.stack([crops[index]] * 2)
@@ -350,7 +357,7 @@ def reply_batch(prompt: list[int], replies: list[list[int]]) -> Batch:
 def test_a_row_hits_when_greedy_decoding_says_just_its_reply(decided: Learner) -> None:
     prompt = [11, 402, 77, 900]
     right = greedy(decided, prompt, 5)
-    wrongs = [[*right[:i], (right[i] + 1) % 1600, *right[i + 1 :]] for i in range(5)]
+    wrongs = [[*right[:i], (right[i] + 1) % NUM_IDS, *right[i + 1 :]] for i in range(5)]
     batch = reply_batch(prompt, [right, *wrongs])
     with torch.no_grad(), decided.autocast():
         embeddings = decided.embed(batch, None, None, "speech")

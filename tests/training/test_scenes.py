@@ -10,7 +10,8 @@ from functools import cache
 import pytest
 
 from core.training.facts import WORDS
-from core.training.scenes import COLOURS, PLACES, SHAPES, Item, Scene, ask_about, describe
+from core.training.items import COLOURS, PLACES, SHAPES, Item, Scene, describe
+from core.training.scenes import MAX_SHAPES, WORDINGS, ask_about
 from core.training.scenes import sample_scene as sample
 from core.training.world import Exchange
 
@@ -23,7 +24,7 @@ Asked = tuple[Scene, Exchange]
 def asked() -> tuple[Asked, ...]:
     """Many scenes, each with a question."""
     rng = random.Random("test-scenes")
-    scenes = [sample(rng) for _ in range(6000)]
+    scenes = [sample(rng) for _ in range(9000)]
     return tuple((scene, ask_about(rng, scene)) for scene in scenes)
 
 
@@ -49,19 +50,32 @@ def items_of(description: str) -> set[Item]:
 
 def is_true_describe(scene: Scene, exchange: Exchange) -> bool:
     if scene.word:
-        return match(r"The picture shows the word (\w+)\.", exchange.answer) == (scene.word,)
+        kind, word = match(r"The picture shows the (word|number) (\w+)\.", exchange.answer)
+        return word == scene.word and kind == kind_of(scene)
     num, plural = match(r"(\d) shape(s?): .*\.", exchange.answer)
     assert bool(plural) == (num != "1")
     return int(num) == len(scene.items) and items_of(exchange.answer) == set(scene.items)
 
 
+def kind_of(scene: Scene) -> str:
+    return "number" if scene.word.isdigit() else "word"
+
+
 def is_true_count(scene: Scene, exchange: Exchange) -> bool:
-    verb, num, colour, plural = match(
-        rf"There (is|are) (\d|no)(?: ({COLOUR}))? shape(s?)\.", exchange.answer
+    if scene.word:
+        shown = f"the {kind_of(scene)} {scene.word}"
+        return exchange.answer == f"There are no shapes, only {shown}."
+    verb, num, colour, noun, plural = match(
+        rf"There (is|are) (\d|no)(?: ({COLOUR}))? (shape|{SHAPE})(s|es)?\.", exchange.answer
     )
     assert (verb == "is") == (num == "1") == (not plural)
     assert (colour or "") == "".join(re.findall(rf"\b({COLOUR})\b", exchange.question))
-    counted = [item for item in scene.items if not colour or item.colour == colour]
+    assert re.search(rf"\b{noun}(s|es)\b", exchange.question)
+    counted = [
+        item
+        for item in scene.items
+        if (not colour or item.colour == colour) and noun in ("shape", item.shape)
+    ]
     return len(counted) == (0 if num == "no" else int(num))
 
 
@@ -89,7 +103,7 @@ def is_true_size(scene: Scene, exchange: Exchange) -> bool:
 
 def is_true_what_at(scene: Scene, exchange: Exchange) -> bool:
     what, place = match(rf"(Nothing|A .*) is ({PLACE})\.", exchange.answer)
-    assert exchange.question.endswith(f" {place}?")
+    assert re.search(rf" {place}[?.]$", exchange.question)
     there = [item for item in scene.items if item.place == PLACES.index(place)]
     if what == "Nothing":
         return not there
@@ -98,17 +112,80 @@ def is_true_what_at(scene: Scene, exchange: Exchange) -> bool:
 
 
 def is_true_is_there(scene: Scene, exchange: Exchange) -> bool:
-    (colour, shape), *more = re.findall(rf"({COLOUR}) ({SHAPE})", exchange.question)
-    assert not more
+    ((colour, shape),) = re.findall(rf"(?:({COLOUR}) )?\b({SHAPE})\b", exchange.question)
+    thing = f"{colour} {shape}".strip()
     article = "an" if colour == "orange" else "a"
-    assert f" {article} {colour} {shape}" in exchange.question
-    there = any((item.colour, item.shape) == (colour, shape) for item in scene.items)
-    yes, no = f"Yes, there is {article} {colour} {shape}.", f"No, there is no {colour} {shape}."
+    assert f" {article} {thing}" in exchange.question
+    there = any(item.shape == shape and colour in ("", item.colour) for item in scene.items)
+    yes, no = f"Yes, there is {article} {thing}.", f"No, there is no {thing}."
     return exchange.answer == (yes if there else no)
 
 
+def is_true_compare(scene: Scene, exchange: Exchange) -> bool:
+    answer = exchange.answer
+    if " than " in answer or " as " in answer:
+        return is_true_of_numbers(scene, exchange)
+    if re.fullmatch(rf"The ({SHAPE}) is (larger|smaller)\.", answer):
+        return is_true_of_sizes(scene, exchange)
+    return is_true_of_places(scene, exchange)
+
+
+def is_true_of_sizes(scene: Scene, exchange: Exchange) -> bool:
+    which, more = match(rf"The ({SHAPE}) is (larger|smaller)\.", exchange.answer)
+    assert f" {more}" in exchange.question
+    items = [
+        the_one(scene, exchange, shape)
+        for shape in re.findall(rf"the ({SHAPE})", exchange.question)
+    ]
+    sizes = {item.shape: item.size for item in items}
+    (other,) = set(sizes) - {which}
+    return (sizes[which], sizes[other]) == (
+        ("large", "small") if more == "larger" else ("small", "large")
+    )
+
+
+def is_true_of_numbers(scene: Scene, exchange: Exchange) -> bool:
+    yes, relation, one, other = match(
+        rf"(Yes|No), there are (more|fewer|as many) ({COLOUR}) shapes (?:than|as) ({COLOUR}) "
+        r"shapes\.",
+        exchange.answer,
+    )
+    assert re.findall(rf"\b({COLOUR})\b", exchange.question) == [one, other]
+    assert (yes == "Yes") == (relation == "more")
+    colours = [item.colour for item in scene.items]
+    more = colours.count(one) - colours.count(other)
+    return relation == ("more" if more > 0 else "fewer" if more < 0 else "as many")
+
+
+def is_true_of_places(scene: Scene, exchange: Exchange) -> bool:
+    where = r"(?:to the )?(left of|right of|above|below)"
+    yes, one, truth, other = match(
+        rf"(Yes|No), the ({SHAPE}) is {where} the ({SHAPE})\.", exchange.answer
+    )
+    ((asked_one, asked, asked_other),) = re.findall(
+        rf"the ({SHAPE})(?: is)? {where} the ({SHAPE})", exchange.question
+    )
+    assert (asked_one, asked_other) == (one, other)
+    assert (yes == "Yes") == (asked == truth)
+    (row, column), (other_row, other_column) = (
+        divmod(the_one(scene, exchange, shape).place, 3) for shape in (one, other)
+    )
+    assert ("of" in asked) == ("of" in truth)
+    return {
+        "left of": column < other_column,
+        "right of": column > other_column,
+        "above": row < other_row,
+        "below": row > other_row,
+    }[truth]
+
+
 def is_true_read(scene: Scene, exchange: Exchange) -> bool:
-    return match(r"The word is (\w+)\.", exchange.answer) == (scene.word,)
+    if not scene.word:
+        return exchange.answer == "There is no word in the picture."
+    kind, word = match(r"The (word|number) is (\w+)\.", exchange.answer)
+    assert kind == kind_of(scene)
+    assert {"word": "number", "number": "word"}[kind] not in exchange.question
+    return word == scene.word
 
 
 ORACLES: dict[str, Callable[[Scene, Exchange], bool]] = {
@@ -117,6 +194,7 @@ ORACLES: dict[str, Callable[[Scene, Exchange], bool]] = {
     "colour": is_true_colour,
     "place": is_true_place,
     "size": is_true_size,
+    "compare": is_true_compare,
     "what at": is_true_what_at,
     "is there": is_true_is_there,
     "read": is_true_read,
@@ -134,7 +212,7 @@ def test_every_question_about_a_scene_has_an_oracle() -> None:
     assert {exchange.skill for _, exchange in asked()} == set(ORACLES)
 
 
-@pytest.mark.parametrize("skill", ["is there", "count", "what at"])
+@pytest.mark.parametrize("skill", ["is there", "count", "what at", "compare", "read"])
 def test_questions_whose_answer_is_no_are_asked_too(skill: str) -> None:
     negative = re.compile(r"No, |\bno\b|Nothing")
     answers = [bool(negative.search(exchange.answer)) for _, exchange in of_skill(skill)]
@@ -144,7 +222,17 @@ def test_questions_whose_answer_is_no_are_asked_too(skill: str) -> None:
 def test_questions_about_scenes_are_sentences_that_can_be_spoken() -> None:
     for _, exchange in asked():
         assert exchange.spoken == exchange.question
-        assert re.fullmatch(r"[A-Z][a-z ]+[?.]", exchange.question), exchange.question
+        assert re.fullmatch(r"[A-Z][a-z ,]+[?.]", exchange.question), exchange.question
+
+
+@pytest.mark.parametrize("kind", WORDINGS)
+def test_every_kind_of_question_has_several_wordings_that_are_asked(kind: str) -> None:
+    together = {"count colour": "count some", "read word": "read", "read number": "read"}
+    assert len(set(WORDINGS[kind] + WORDINGS.get(together.get(kind, ""), ()))) >= 4
+    for wording in WORDINGS[kind]:
+        parts = map(re.escape, re.split(r"\{\w+\}", wording))
+        pattern = re.compile("[a-z ]+".join(parts), re.IGNORECASE)
+        assert any(pattern.fullmatch(exchange.question) for _, exchange in asked()), wording
 
 
 def test_scenes_hold_shapes_or_a_word_and_no_place_twice() -> None:
@@ -152,8 +240,21 @@ def test_scenes_hold_shapes_or_a_word_and_no_place_twice() -> None:
         places = [item.place for item in scene.items]
         assert places == sorted(set(places))
         assert bool(scene.word) != bool(scene.items)
-        assert len(places) <= 4
-        assert not scene.word or scene.word in WORDS or scene.word.isdigit()
+        assert not scene.word or scene.word in WORDS or 0 <= int(scene.word) <= 999
+
+
+def test_scenes_have_one_to_six_shapes_and_three_in_ten_a_word() -> None:
+    nums = [len(scene.items) for scene, _ in asked()]
+    shares = [nums.count(num) / len(nums) for num in range(MAX_SHAPES + 1)]
+    assert set(nums) == {0, 1, 2, 3, 4, 5, 6}
+    assert 0.27 < shares[0] < 0.33
+    assert min(shares[1:4]) > 1.2 * max(shares[4:])
+    words = [scene.word for scene, _ in asked() if scene.word]
+    assert 0.2 < sum(word.isdigit() for word in words) / len(words) < 0.3
+
+
+def test_what_is_printed_can_be_labelled_letter_by_letter() -> None:
+    assert all(re.fullmatch(r"[a-z]{1,9}", word) for word in WORDS)
 
 
 def test_a_description_read_back_gives_the_scene() -> None:

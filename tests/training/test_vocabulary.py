@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.training.exchange import words_of
+from core.training.translation import LANGUAGES, sample_translation
 from core.training.vocabulary import CONTROL_TOKENS, world_sentences
 from core.training.world import sample_exchange
 from tests.training import small_raw_tokenizer, small_tokenizer
@@ -70,3 +72,21 @@ def test_what_the_world_says_costs_few_tokens() -> None:
     num_words = sum(len(sentence.split()) for sentence in sentences)
     num_tokens = sum(len(small_tokenizer().encode_text(sentence)) for sentence in sentences)
     assert num_tokens < 2.5 * num_words
+
+
+def test_other_languages_are_written_in_few_tokens_and_come_back() -> None:
+    rng, tokenizer = random.Random(12), small_tokenizer()
+    said = [sample_translation(rng, "held_out").by_language for _ in range(100)]
+    for language in LANGUAGES:
+        sentences = [each[language] for each in said]
+        num_words = sum(len(sentence.split()) for sentence in sentences)
+        ids = [tokenizer.encode_text(sentence) for sentence in sentences]
+        assert sum(map(len, ids)) < 4 * num_words
+        assert [tokenizer.decode(row) for row in ids] == sentences
+
+
+def test_the_vocabulary_never_sees_a_held_out_sentence_of_its_own() -> None:
+    sentences = list(world_sentences(300, seed=5))
+    assert len(sentences) > 2000
+    translated = [sample_translation(random.Random(n), "held_out").english for n in range(200)]
+    assert not {words_of(sentence) for sentence in translated} & set(map(words_of, sentences))

@@ -1,0 +1,88 @@
+"""One question of the small world and its one true answer; which questions training never sees.
+
+A question is a template with its slots filled; about one in ten surface forms is held out by a
+hash of its words, so that evaluation asks what was never seen. Leaves out: what is asked
+(numbers.py, knowledge.py, small_talk.py, scenes.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import re
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from core.training.facts import number_in_words
+
+Split = Literal["train", "held_out"]
+
+HELD_OUT_SHARE: Final = 10  # one surface form in so many
+DIGITS_SHARE: Final = 0.7  # of typed questions write numbers as digits
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One question and its answer.
+
+    Args:
+        skill: which part of the world it tests.
+        question: as it is typed; numbers may be digits.
+        spoken: as it is said; numbers are words, and so is everything else.
+        answer: the one right reply.
+        is_closed: one of a short list of sayings, which nothing can generalise to: always
+            trained, never asked in evaluation.
+    """
+
+    skill: str
+    question: str
+    spoken: str
+    answer: str
+    is_closed: bool = False
+
+    def belongs_to(self, split: Split) -> bool:
+        """Whether training or evaluation may use it.
+
+        The spoken form decides; a typed form that is held out by itself belongs to neither.
+        """
+        if self.is_closed:
+            return split == "train"
+        spoken_is_held_out = is_held_out(self.spoken)
+        if split == "held_out":
+            return spoken_is_held_out
+        return not (spoken_is_held_out or is_held_out(self.question))
+
+
+def words_of(sentence: str) -> str:
+    """A sentence's lower-case words and digits, without punctuation."""
+    return " ".join(re.findall(r"[^\W_]+(?:'[^\W_]+)*'?", sentence.lower()))
+
+
+def is_held_out(question: str) -> bool:
+    """True for the questions that training never sees, whatever their case and punctuation."""
+    digest = hashlib.sha256(words_of(question).encode()).digest()
+    return digest[0] % HELD_OUT_SHARE == 0
+
+
+def capitalised(sentence: str) -> str:
+    """The sentence with its first letter large."""
+    return sentence[:1].upper() + sentence[1:]
+
+
+def asked(
+    rng: random.Random,
+    skill: str,
+    templates: tuple[str, ...],
+    answer: str,
+    is_closed: bool = False,
+    **slots: str | int,
+) -> Exchange:
+    """One of the templates with its slots filled; numbers are said as words."""
+    template = rng.choice(templates)
+    in_words = {
+        key: number_in_words(value) if isinstance(value, int) else value
+        for key, value in slots.items()
+    }
+    spoken = capitalised(template.format(**in_words))
+    typed = capitalised(template.format(**slots)) if rng.random() < DIGITS_SHARE else spoken
+    return Exchange(skill, typed, spoken, answer, is_closed)

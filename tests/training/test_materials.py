@@ -1,0 +1,268 @@
+"""Media on disk: what a seed decides, what makes them anew, and what their files hold."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from core.training import materials
+from core.training.exchange import Split, is_held_out
+from core.training.fonts import HELD_OUT_FACES, TRAINED_FACES
+from core.training.materials import (
+    CLIP_SHARES,
+    DRAWN_BY,
+    SPOKEN_BY,
+    Clip,
+    ClipKind,
+    Materials,
+    clip_at,
+    clip_waveform,
+    make_clip,
+)
+from core.training.scene_list import scene_at
+from core.training.scenes import Scene
+from tests.training import needs_voices
+
+NUM_SCENES = 50
+SPLITS: tuple[Split, ...] = ("train", "held_out")
+
+
+def clips_of(split: Split, num: int = 600) -> list[Clip]:
+    return [clip_at(split, index, NUM_SCENES) for index in range(num)]
+
+
+# What is said
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_the_same_index_says_the_same_and_another_another(split: Split) -> None:
+    first, again = clips_of(split, 100), clips_of(split, 100)
+    assert first == again
+    assert len({clip.spoken for clip in first}) > 80
+
+
+def test_the_splits_say_different_things() -> None:
+    trained = {clip.spoken for clip in clips_of("train") if clip.kind in ("world", "translation")}
+    unseen = {clip.spoken for clip in clips_of("held_out") if clip.kind in ("world", "translation")}
+    assert unseen
+    assert {clip.skill for clip in clips_of("held_out")} >= {"arithmetic", "translation"}
+    assert not (trained & unseen)
+    assert all(is_held_out(spoken) for spoken in unseen)
+    assert scene_at("train", 0) != scene_at("held_out", 0)
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_kinds_of_clip_come_in_their_shares(split: Split) -> None:
+    kinds = Counter(clip.kind for clip in clips_of(split, 2000))
+    assert sum(CLIP_SHARES.values()) == pytest.approx(1.0)
+    for kind, share in CLIP_SHARES.items():
+        assert kinds[kind] / 2000 == pytest.approx(share, abs=0.035)
+
+
+@pytest.mark.parametrize("kind", CLIP_SHARES)
+def test_a_clip_is_what_its_kind_says(kind: ClipKind) -> None:
+    for seed in range(60):
+        clip = make_clip(random.Random(seed), "train", kind, NUM_SCENES)
+        assert clip.kind == kind
+        assert clip.spoken
+        assert not any(letter.isdigit() for letter in clip.spoken)
+        assert len(clip.scenes) == {"picture": 1, "pair": 2}.get(kind, 0)
+        assert all(0 <= scene < NUM_SCENES for scene in clip.scenes)
+        assert bool(clip.translations) == (kind == "translation")
+        assert bool(clip.answer) == (kind != "translation")
+        assert clip.skill != "invented"
+
+
+# Files. Media are stood for by small ones: a tone for a voice, its seed's grey for a picture.
+
+
+def in_this_process(
+    make: Callable[[Split, int, int], Any], split: Split, num: int, name: str, progress: object
+) -> Iterator[tuple[int, Any]]:
+    for start in range(0, num, 7):
+        yield start, make(split, start, min(start + 7, num))
+
+
+def stand_in_voice(group: str, key: str, spoken: str) -> np.ndarray:
+    times_s = np.arange(800 * len(spoken.split())) / 16_000
+    return np.sin(2 * np.pi * (200 + len(group)) * times_s).astype(np.float32)
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Media are made at once and without voices; lists what was made of them."""
+    made: list[str] = []
+
+    def pool(*arguments: Any) -> Iterator[tuple[int, Any]]:
+        made.append(f"{arguments[3]} of {arguments[1]}")
+        return in_this_process(*arguments)
+
+    monkeypatch.setattr(materials, "_in_pool", pool)
+    monkeypatch.setattr(materials, "clip_waveform", stand_in_voice)
+    return made
+
+
+def made_in(folder: Path, num_clips: int = 20, num_pictures: int = 9) -> Materials:
+    return Materials(folder, num_pictures, num_clips, 5, lambda *_: None)
+
+
+def bytes_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_the_same_seed_makes_the_same_files(split: Split, tmp_path: Path, calls: list[str]) -> None:
+    for name in ("first", "again"):
+        made_in(tmp_path / name).clips(split)
+        made_in(tmp_path / name).pictures(split)
+    assert len(calls) == 4
+    for medium in (f"clips-{split}", f"pictures-{split}"):
+        first, again = (bytes_of(tmp_path / name / medium) for name in ("first", "again"))
+        assert first == again
+        assert "done.json" in first
+
+
+def test_media_are_opened_again_without_being_made(tmp_path: Path, calls: list[str]) -> None:
+    first = made_in(tmp_path)
+    sound, view = first.clips("train").log_mel(3), first.pictures("train").views[2].copy()
+    assert calls == ["clips of train", "pictures of train"]
+    again = made_in(tmp_path)
+    assert np.array_equal(again.clips("train").log_mel(3), sound)
+    assert np.array_equal(again.pictures("train").views[2], view)
+    assert len(calls) == 2
+
+
+def test_a_clip_lies_where_its_start_says(tmp_path: Path, calls: list[str]) -> None:
+    clips = made_in(tmp_path).clips("train")
+    assert len(clips) == 20
+    assert clips.starts[0] == 0
+    assert clips.starts[-1] == len(clips.frames)
+    for index, clip in enumerate(clips.about):
+        assert clip == clip_at("train", index, num_scenes=9)
+        num_samples = 800 * len(clip.spoken.split())
+        assert (
+            clips.num_frames(index) == len(clips.log_mel(index)) == (num_samples - 400) // 160 + 1
+        )
+        assert clips.log_mel(index).shape[1] == 80
+
+
+def test_pictures_hold_what_was_drawn(tmp_path: Path, calls: list[str]) -> None:
+    drawn = materials.draw(scene_at("train", 8), TRAINED_FACES)
+    pictures = made_in(tmp_path).pictures("train")
+    assert len(pictures) == 9
+    assert np.array_equal(pictures.labels[8], [drawn.shape_labels, drawn.colour_labels])
+    assert np.array_equal(pictures.characters[8], drawn.char_labels)
+    assert pictures.views.dtype == np.uint8
+    assert not pictures.labels[:][:, 0][~pictures.masks[:]].any()
+
+
+def test_a_split_is_drawn_in_its_own_faces(
+    tmp_path: Path, calls: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faces_used = set[tuple[str, ...]]()
+    real = materials.draw
+
+    def draw(scene: Scene, faces: tuple[str, ...]) -> object:
+        faces_used.add(faces)
+        return real(scene, faces)
+
+    monkeypatch.setattr(materials, "draw", draw)
+    made_in(tmp_path).pictures("train")
+    assert faces_used == {TRAINED_FACES}
+    made_in(tmp_path).pictures("held_out")
+    assert faces_used == {TRAINED_FACES, HELD_OUT_FACES}
+
+
+def test_a_split_is_spoken_by_its_own_voices(
+    tmp_path: Path, calls: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    groups: list[str] = []
+
+    def voice(group: str, key: str, spoken: str) -> np.ndarray:
+        groups.append(group)
+        return stand_in_voice(group, key, spoken)
+
+    monkeypatch.setattr(materials, "clip_waveform", voice)
+    made_in(tmp_path).clips("train")
+    assert set(groups) == {"trained"}
+    made_in(tmp_path).clips("held_out")
+    assert groups[-5:] == ["unseen voice"] * 5
+
+
+@pytest.mark.parametrize(
+    ("medium", "change"),
+    [
+        ("clips", "source"),
+        ("pictures", "source"),
+        ("clips", "number"),
+        ("pictures", "number"),
+        ("clips", "words"),
+    ],
+)
+def test_what_changes_media_makes_them_anew(
+    medium: str, change: str, tmp_path: Path, calls: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    getattr(made_in(tmp_path), medium)("train")
+    more = (20, 9)
+    if change == "source":
+        monkeypatch.setattr(materials, "_fingerprint", lambda names: "another")
+    elif change == "words":
+        monkeypatch.setattr(materials, "clip_at", lambda *_: clip_at("train", 99, 9))
+    else:
+        more = (21, 10)
+    getattr(made_in(tmp_path, *more), medium)("train")
+    assert calls == [f"{medium} of train"] * 2
+
+
+def test_media_half_made_are_made_anew(tmp_path: Path, calls: list[str]) -> None:
+    made_in(tmp_path).clips("train")
+    (tmp_path / "clips-train" / "done.json").unlink()
+    made_in(tmp_path).clips("train")
+    assert calls == ["clips of train"] * 2
+    assert json.loads((tmp_path / "clips-train" / "done.json").read_text())["num"] == 20
+
+
+@pytest.mark.parametrize("names", [DRAWN_BY, SPOKEN_BY])
+def test_the_fingerprint_changes_with_every_source_and_with_no_other_file(
+    names: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = Path(materials.__file__).parent
+    for name in (*names, "knowledge"):
+        (tmp_path / f"{name}.py").write_text((here / f"{name}.py").read_text("utf-8"), "utf-8")
+    monkeypatch.setattr(materials, "__file__", str(tmp_path / "materials.py"))
+    found = {materials._fingerprint(names)}
+    (tmp_path / "knowledge.py").write_text("# changed")
+    assert materials._fingerprint(names) in found
+    for name in names:
+        path = tmp_path / f"{name}.py"
+        path.write_text(path.read_text("utf-8") + "# changed\n", "utf-8")
+        found.add(materials._fingerprint(names))
+    assert len(found) == 1 + len(names)
+
+
+@pytest.mark.espeak
+def test_a_clip_is_spoken_alike_by_the_same_key_and_otherwise_by_another() -> None:
+    needs_voices("trained")
+    spoken = "The cat sleeps."
+    first, again, other = (clip_waveform("trained", key, spoken) for key in ("1", "1", "2"))
+    assert np.array_equal(first, again)
+    assert first.shape != other.shape or not np.array_equal(first, other)
+    assert first.dtype == np.float32
+    assert 0.4 < len(first) / 16_000 < 4
+
+
+@pytest.mark.espeak
+def test_worker_processes_make_what_this_process_makes(tmp_path: Path) -> None:
+    needs_voices("unseen voice")
+    done: list[tuple[str, int, int]] = []
+    kept = Materials(tmp_path, 2, 2, 2, lambda *made: done.append(made)).clips("held_out")
+    assert done == [("clips (held_out)", 2, 2)]
+    for index, mel in enumerate(materials._speak_chunk(2, "held_out", 0, 2)):
+        assert np.array_equal(kept.log_mel(index), mel)

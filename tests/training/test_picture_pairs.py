@@ -1,0 +1,197 @@
+"""Questions about two pictures: each answer read back and held against both scenes."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable
+from functools import cache
+
+import pytest
+
+from core.training.items import COLOURS, SHAPES, Item, Scene, contents
+from core.training.picture_pairs import WORDINGS, ask_about_two
+from core.training.scenes import sample_scene
+from core.training.world import Exchange
+
+COLOUR, SHAPE, WHICH = "|".join(COLOURS), "|".join(SHAPES), "first|second"
+Pair = tuple[Scene, Scene]
+Groups = tuple[str, ...]
+
+
+@cache
+def asked() -> tuple[tuple[Pair, Exchange], ...]:
+    """Many pairs of scenes, each with a question."""
+    rng = random.Random("test-picture-pairs")
+    pairs = [(sample_scene(rng), sample_scene(rng)) for _ in range(9000)]
+    return tuple((pair, ask_about_two(rng, *pair)) for pair in pairs)
+
+
+def named(pair: Pair, which: str) -> Scene:
+    return pair[("first", "second").index(which)]
+
+
+def number(text: str) -> int:
+    return 0 if text == "no" else int(text)
+
+
+def shows(scene: Scene, thing: str) -> bool:
+    """True if the scene shows "a red star", "a star", "a word", "the word river", ..."""
+    if found := re.fullmatch(r"the word (\w+)", thing):
+        return scene.word == found[1]
+    if found := re.fullmatch(r"a (word|number)", thing):
+        return bool(scene.word) and scene.word.isdigit() == (found[1] == "number")
+    found = re.fullmatch(rf"an? (?:({COLOUR}) )?({SHAPE})", thing)
+    assert found, thing
+    return any(item.shape == found[2] and found[1] in (None, item.colour) for item in scene.items)
+
+
+def colour_in(scene: Scene, shape: str) -> str:
+    (item,) = [item for item in scene.items if item.shape == shape]
+    return item.colour
+
+
+def nums(pair: Pair) -> tuple[int, int]:
+    return len(pair[0].items), len(pair[1].items)
+
+
+def has_more(pair: Pair, groups: Groups) -> bool:
+    other = "second" if groups[0] == "first" else "first"
+    return len(named(pair, groups[0]).items) > len(named(pair, other).items)
+
+
+def differs_by(pair: Pair, groups: Groups) -> bool:
+    which, num, plural, other = groups
+    assert which != other
+    assert bool(plural) == (num != "1")
+    return len(named(pair, which).items) - len(named(pair, other).items) == int(num)
+
+
+def both_have(pair: Pair, groups: Groups) -> bool:
+    return nums(pair) == (number(groups[0]),) * 2
+
+
+def are_together(pair: Pair, groups: Groups) -> bool:
+    return sum(nums(pair)) == number(groups[1]) and (groups[0] == "is") == (groups[1] == "1")
+
+
+def one_shows(pair: Pair, groups: Groups) -> bool:
+    which, thing = groups
+    return shows(named(pair, which), thing) and not all(shows(scene, thing) for scene in pair)
+
+
+def both_show(pair: Pair, groups: Groups) -> bool:
+    return all(shows(scene, groups[0]) for scene in pair)
+
+
+def neither_shows(pair: Pair, groups: Groups) -> bool:
+    return not any(shows(scene, groups[0]) for scene in pair)
+
+
+def has_same_colour(pair: Pair, groups: Groups) -> bool:
+    return all(colour_in(scene, groups[0]) == groups[1] for scene in pair)
+
+
+def has_two_colours(pair: Pair, groups: Groups) -> bool:
+    shape, one, other = groups
+    return one != other and [colour_in(scene, shape) for scene in pair] == [one, other]
+
+
+def is_described(pair: Pair, groups: Groups) -> bool:
+    return contents(named(pair, groups[0])) == groups[1]
+
+
+def is_counted(pair: Pair, groups: Groups) -> bool:
+    assert (groups[0] == "is") == (groups[1] == "1")
+    return len(named(pair, groups[2]).items) == int(groups[1])
+
+
+def has_colour(pair: Pair, groups: Groups) -> bool:
+    return colour_in(named(pair, groups[1]), groups[0]) == groups[2]
+
+
+def says(pair: Pair, groups: Groups) -> bool:
+    scene = named(pair, groups[1])
+    return scene.word == groups[2] and scene.word.isdigit() == (groups[0] == "number")
+
+
+THING = rf"(an? (?:(?:{COLOUR}) )?(?:{SHAPE})|a word|a number|the word \w+)"
+# What answers look like, and how each is held against the pictures; the first that fits.
+ORACLES: dict[str, Callable[[Pair, Groups], bool]] = {
+    rf"The ({WHICH}) picture has more shapes\.": has_more,
+    rf"The ({WHICH}) picture has (\d) more shape(s?) than the ({WHICH})\.": differs_by,
+    r"Both pictures have (\d|no) shapes?\.": both_have,
+    r"There (is|are) (\d+|no) shapes? in both pictures together\.": are_together,
+    rf"The ({WHICH}) picture shows ((?:\d+ shapes?: .*)|the (?:word|number) \w+)\.": is_described,
+    rf"The ({WHICH}) picture shows {THING}\.": one_shows,
+    rf"No, only the ({WHICH}) picture shows {THING}\.": one_shows,
+    rf"(?:Yes, b|B)oth pictures show {THING}\.": both_show,
+    rf"(?:No, n|N)either picture shows {THING}\.": neither_shows,
+    rf"Yes, the ({SHAPE}) is ({COLOUR}) in both pictures\.": has_same_colour,
+    rf"No, the ({SHAPE}) is ({COLOUR}) in the first picture and ({COLOUR}) in the second\.": (
+        has_two_colours
+    ),
+    rf"There (is|are) (\d) shapes? in the ({WHICH}) picture\.": is_counted,
+    rf"The ({SHAPE}) in the ({WHICH}) picture is ({COLOUR})\.": has_colour,
+    rf"The (word|number) in the ({WHICH}) picture is (\w+)\.": says,
+}
+
+
+def oracle_of(answer: str) -> str:
+    return next(pattern for pattern in ORACLES if re.fullmatch(pattern, answer))
+
+
+@pytest.mark.parametrize("pattern", ORACLES)
+def test_every_answer_is_true_of_its_pictures(pattern: str) -> None:
+    num_answers = 0
+    for pair, exchange in asked():
+        if oracle_of(exchange.answer) == pattern:
+            found = re.fullmatch(pattern, exchange.answer)
+            assert found
+            assert ORACLES[pattern](pair, found.groups()), (pair, exchange)
+            num_answers += 1
+    assert num_answers >= 10
+
+
+def test_the_answer_is_about_what_is_asked() -> None:
+    # A thing, a shape or a colour of a short answer is one that the question names or asks for.
+    for _, exchange in asked():
+        assert exchange.skill == "two pictures"
+        if found := re.search(rf"shows? {THING}\.$", exchange.answer):
+            describes = "picture shows the word" in exchange.answer
+            assert describes or f" {found[1]}" in exchange.question
+        elif found := re.search(rf"\bthe ({SHAPE}) ", exchange.answer, re.IGNORECASE):
+            assert f"the {found[1]} " in exchange.question
+        which = re.findall(rf"\b({WHICH})\b", exchange.question)
+        if len(which) == 1:
+            assert f"the {which[0]} picture" in exchange.answer.lower()
+
+
+@pytest.mark.parametrize("kind", WORDINGS)
+def test_every_kind_of_question_has_four_wordings_that_are_asked(kind: str) -> None:
+    assert len(set(WORDINGS[kind])) >= 4
+    for wording in WORDINGS[kind]:
+        parts = map(re.escape, re.split(r"\{\w+\}", wording))
+        pattern = re.compile("[a-z ]+".join(parts), re.IGNORECASE)
+        assert any(pattern.fullmatch(exchange.question) for _, exchange in asked()), wording
+
+
+def test_questions_about_two_pictures_are_sentences_that_can_be_spoken() -> None:
+    for _, exchange in asked():
+        assert exchange.spoken == exchange.question
+        assert re.fullmatch(r"[A-Z][a-z ,]+[?.]", exchange.question), exchange.question
+
+
+def test_two_pictures_of_numbers_alone_can_be_asked_about() -> None:
+    pair = Scene((), "42", 1), Scene((), "7", 2)
+    answers = {ask_about_two(random.Random(seed), *pair).answer for seed in range(200)}
+    assert "Both pictures show a number." in answers
+    assert "The number in the second picture is 7." in answers
+
+
+def test_a_shape_of_two_colours_is_told_in_the_order_of_the_pictures() -> None:
+    first = Scene((Item("star", "red", "large", 4),), "", 1)
+    second = Scene((Item("star", "blue", "large", 4),), "", 2)
+    answers = {ask_about_two(random.Random(seed), first, second).answer for seed in range(300)}
+    assert "No, the star is red in the first picture and blue in the second." in answers
+    assert "Both pictures have 1 shape." in answers

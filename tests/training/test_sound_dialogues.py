@@ -1,0 +1,149 @@
+"""Dialogues with clips: each reply is about the clip and the pictures that are given.
+
+The clips are silent here: only what they say matters.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.training.dialogues import Dialogue, PictureRef, SoundRef, Turn
+from core.training.exchange import Split
+from core.training.materials import Clip, Clips, Materials, clip_at
+from core.training.prompts import SEPARATOR, TRANSCRIBE
+from core.training.sound_dialogues import SoundDialogues
+from core.training.translation import LANGUAGES
+
+NUM = 300
+NUM_PICTURES = 40
+
+
+@pytest.fixture(scope="module")
+def talk() -> SoundDialogues:
+    """Dialogues about silent clips."""
+    materials = Materials(Path("nowhere"), NUM_PICTURES, NUM, NUM_PICTURES, lambda *_: None)
+    for split in ("train", "held_out"):
+        about = tuple(clip_at(split, index, NUM_PICTURES) for index in range(NUM))
+        materials._clips[split] = Clips(np.zeros((NUM, 80)), np.arange(NUM + 1), about)
+    return SoundDialogues(materials)
+
+
+def clip_of(talk: SoundDialogues, split: Split, turn: Turn) -> Clip:
+    """The one clip of a turn."""
+    (index,) = [part.index for part in turn.user if isinstance(part, SoundRef)]
+    return talk.materials.clips(split).about[index]
+
+
+def texts(turn: Turn) -> list[str]:
+    return [part for part in turn.user if isinstance(part, str)]
+
+
+def check_sound_turn(talk: SoundDialogues, split: Split, turn: Turn) -> str:
+    """Hold a turn with a clip against what the clip says; returns the turn's use."""
+    clip, prompts = clip_of(talk, split, turn), texts(turn)
+    if not prompts:
+        assert turn.reply == clip.answer != ""
+        return "answer"
+    (prompt,) = prompts
+    if prompt == TRANSCRIBE:
+        assert turn.reply == clip.spoken
+        return "transcription"
+    languages = [name for name in LANGUAGES if f"the audio to {name}." in prompt]
+    if languages:
+        translation = clip.translations[languages[0]]
+        if SEPARATOR in prompt:
+            assert turn.reply == f"{clip.spoken} {SEPARATOR} {translation}"
+            return "both"
+        assert turn.reply == translation
+        return "translation"
+    assert turn.reply != clip.answer or prompt.lower().rstrip("?.") in clip.question.lower()
+    return "typed beside"
+
+
+@pytest.mark.parametrize("split", ["train", "held_out"])
+def test_replies_to_clips_are_what_the_clips_say_answer_or_mean(
+    split: Split, talk: SoundDialogues
+) -> None:
+    rng, uses = random.Random(1), Counter[str]()
+    for _ in range(1500):
+        dialogue = talk.speech(rng, split)
+        assert 1 <= len(dialogue.turns) <= 2
+        with_sound = [t for t in dialogue.turns if any(isinstance(p, SoundRef) for p in t.user)]
+        assert with_sound
+        uses.update(check_sound_turn(talk, split, turn) for turn in with_sound)
+    assert min(uses[use] for use in ("answer", "transcription", "translation", "both")) > 150
+    assert 0 < uses["typed beside"] < 0.1 * uses.total()
+
+
+def test_transcriptions_are_of_clips_of_every_kind(talk: SoundDialogues) -> None:
+    rng = random.Random(2)
+    turns = [talk.transcription(rng, "train") for _ in range(600)]
+    assert all(turn.reply == clip_of(talk, "train", turn).spoken for turn in turns)
+    kinds = Counter(clip_of(talk, "train", turn).kind for turn in turns)
+    assert set(kinds) == {"world", "picture", "pair", "translation"}
+
+
+def test_translations_are_into_every_language_and_keep_the_transcript_when_asked(
+    talk: SoundDialogues,
+) -> None:
+    rng = random.Random(3)
+    turns = [talk.translation(rng, "train") for _ in range(400)]
+    uses = Counter(check_sound_turn(talk, "train", turn) for turn in turns)
+    assert set(uses) == {"translation", "both"}
+    found = {name for turn in turns for name in LANGUAGES if name in texts(turn)[0]}
+    assert found == set(LANGUAGES)
+
+
+def check_shown(talk: SoundDialogues, split: Split, dialogue: Dialogue) -> str:
+    """Hold a dialogue about pictures against its clip; returns its kind."""
+    parts = [part for turn in dialogue.turns for part in turn.user]
+    shown = tuple(part.index for part in parts if isinstance(part, PictureRef))
+    assert shown
+    assert all(0 <= index < NUM_PICTURES for index in shown)
+    if not any(isinstance(part, SoundRef) for part in parts):
+        return "typed"
+    last = dialogue.turns[-1]
+    clip = clip_of(talk, split, last)
+    if TRANSCRIBE in texts(last):
+        assert last.reply == clip.spoken
+        return "transcription"
+    assert last.reply == clip.answer
+    if clip.kind == "world":
+        return "world"
+    assert shown == clip.scenes
+    if len(dialogue.turns) == 2:
+        assert isinstance(dialogue.turns[0].user[0], PictureRef)
+        return "picture before"
+    assert isinstance(last.user[-1], SoundRef)
+    return clip.kind
+
+
+@pytest.mark.parametrize("split", ["train", "held_out"])
+def test_spoken_questions_are_about_the_pictures_beside_them_in_their_order(
+    split: Split, talk: SoundDialogues
+) -> None:
+    rng = random.Random(4)
+    kinds = Counter(check_shown(talk, split, talk.vision_speech(rng, split)) for _ in range(1500))
+    wanted = {"typed", "picture", "pair", "world", "transcription", "picture before"}
+    assert set(kinds) == wanted
+    assert min(kinds.values()) > 20
+    assert 0.25 < kinds["typed"] / 1500 < 0.4
+
+
+def test_pairs_of_pictures_are_two_different_places_in_the_prompt(talk: SoundDialogues) -> None:
+    clips = [clip for clip in talk.materials.clips("train").about if clip.kind == "pair"]
+    assert clips
+    assert any(clip.scenes[0] != clip.scenes[1] for clip in clips)
+    assert all(len(clip.scenes) == 2 for clip in clips)
+
+
+@pytest.mark.parametrize("split", ["train", "held_out"])
+def test_the_same_seed_makes_the_same_dialogues(split: Split, talk: SoundDialogues) -> None:
+    for make in (talk.speech, talk.vision_speech):
+        first, again = ([make(random.Random(n), split) for n in range(20)] for _ in range(2))
+        assert first == again
