@@ -236,6 +236,7 @@ def run_ablation(arguments: list[str]) -> int:
 
 def run_training(arguments: list[str], main: Callable[[list[str]], int]) -> int:
     """What learns needs voices and fonts first, unless it is only asked for its help."""
+    quieten_libraries(None)
     from app.checks import missing_for_training, provide
     from core.training.packages import missing_sentence
 
@@ -248,6 +249,7 @@ def run_training(arguments: list[str], main: Callable[[list[str]], int]) -> int:
 
 def run_eval(arguments: list[str]) -> int:
     """Measure the model that comes with Triad."""
+    quieten_libraries(None)
     from app.checks import provide
     from core.training.evaluate import main as evaluate
 

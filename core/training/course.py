@@ -120,14 +120,14 @@ def dialogue_stage(
     adapter: Adapters = None,
     projector: str = "speech",
     learns_encoder: bool = False,
-    num_validation: int = NUM_VALIDATION,
+    num_validation: int | None = None,
 ) -> Stage:
     """A stage that learns replies: one loss for text, pictures, sounds and both.
 
     Args:
         learns_encoder: the vision encoder is among the parameters, so that its outputs are
             computed anew for every batch.
-        num_validation: dialogues that validation asks.
+        num_validation: dialogues that validation asks (default: NUM_VALIDATION).
     """
     learner = course.learner
     encoders: dict[Split, RowEncoder] = {}
@@ -167,7 +167,7 @@ def dialogue_stage(
 
     @torch.no_grad()
     def validate() -> dict[str, float]:
-        new = rows(random.Random(f"{name}-validation"), "held_out", num_validation)
+        new = rows(random.Random(f"{name}-validation"), "held_out", num_validation or NUM_VALIDATION)
         results = run("held_out", collate_by_length(new, pad_id, NUM_PARTS))
         return {"exact": float(torch.cat([hits for _, hits in results]).float().mean())}
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 import numpy as np
 import torch
@@ -29,6 +30,7 @@ from core.training.examples import IGNORED, Batch
 from core.training.locality import begin_local
 from core.training.materials import Clips, Pictures
 
+NUM_COMPILED: Final = 64  # versions of a layer's code; beyond, torch would run it uncompiled
 Adapters = str | tuple[str, ...] | None  # active ones: a route has one or none
 Encoding = tuple[torch.Tensor, tuple[int, int]]  # pooled features, useful rows and columns
 
@@ -70,11 +72,20 @@ class Learner:
         )
         for layer in self.media.image_embed.img_processor.encoder.layers:
             layer.self_attn.is_causal = False  # transformers 5.23 forgets it without a mask
+        if self.device.type == "cpu":
+            for module in self.media.audio_embed.encoder.embed.modules():
+                if isinstance(module, nn.Conv2d) and module.weight.shape[1] == 1:
+                    _keep_in_float32(module)
         if shutil.which("c++"):
             self._compile()
 
     def _compile(self) -> None:
-        """Fuse what lies between the matrix products; halves a step's time on a CPU."""
+        """Fuse what lies between the matrix products; halves a step's time on a CPU.
+
+        All layers share one piece of code, which is compiled anew for each adapter, each set of
+        weights that learn, and validation: more often than torch allows by itself.
+        """
+        torch._dynamo.config.recompile_limit = NUM_COMPILED
         for layer in (*self.decoder.layers, *self.media.image_embed.img_processor.encoder.layers):
             layer.compile(dynamic=True)
 
@@ -233,6 +244,17 @@ class Learner:
         wrong = torch.zeros_like(learned)
         wrong[learned] = logits.detach().argmax(-1) != wanted
         return loss, ~wrong.any(-1)
+
+
+def _keep_in_float32(convolution: nn.Conv2d) -> None:
+    """Run a convolution outside autocast: on a CPU, filters of one channel are slow in bfloat16."""
+    forward = convolution.forward
+
+    def run(inputs: torch.Tensor) -> torch.Tensor:
+        with torch.autocast("cpu", enabled=False):
+            return forward(inputs.float())
+
+    convolution.forward = run  # type: ignore[method-assign]
 
 
 def picture_tensors(

@@ -20,6 +20,9 @@ from typing import Any, Final
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torch.optim import Optimizer
+
+from core.training.optimizers import make_optimizers, restore_state, state_tensors
 
 CHECKPOINT_EVERY_S: Final = 60.0
 REPORT_EVERY_S: Final = 10.0
@@ -78,9 +81,10 @@ def learn(stage: Stage, folder: Path, limit_s: float = math.inf) -> dict[str, fl
     Returns:
         Its validation figures, also kept in `<folder>/<name>.json` with the loss history.
     """
-    optimizer = _optimizer(stage)
+    schedule = stage.schedule
+    optimizers = make_optimizers(stage.parameters, schedule.learning_rate, schedule.weight_decay)
     checkpoint = folder / f"{stage.name}.safetensors"
-    step, history = _resume(stage, optimizer, checkpoint)
+    step, history = _resume(stage, optimizers, checkpoint)
     record_path, num_planned = folder / f"{stage.name}.json", stage.schedule.num_steps
     if record_path.exists() and step > 0:
         record: dict[str, Any] = json.loads(record_path.read_text())
@@ -89,13 +93,14 @@ def learn(stage: Stage, folder: Path, limit_s: float = math.inf) -> dict[str, fl
     begun = saved = reported = time.monotonic()
     first = reported_step = step
     while step < stage.schedule.num_steps:
-        for group in optimizer.param_groups:
-            group["lr"] = stage.schedule.learning_rate * stage.schedule.rate_at(step)
         loss = stage.loss(step)
-        optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(list(stage.parameters.values()), 1.0)
-        optimizer.step()
+        for optimizer in optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = schedule.learning_rate * schedule.rate_at(step)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
         step += 1
         now = time.monotonic()
         if now - reported > REPORT_EVERY_S or step == stage.schedule.num_steps:
@@ -109,9 +114,9 @@ def learn(stage: Stage, folder: Path, limit_s: float = math.inf) -> dict[str, fl
             _give_back_memory()
         if now - saved > CHECKPOINT_EVERY_S:
             saved = now
-            _save(stage, optimizer, checkpoint, step, history)
+            _save(stage, optimizers, checkpoint, step, history)
     figures = stage.validate()
-    _save(stage, optimizer, checkpoint, step, history)
+    _save(stage, optimizers, checkpoint, step, history)
     record = {
         "name": stage.name,
         "num_steps": step,
@@ -133,19 +138,9 @@ def _give_back_memory() -> None:
             trim(0)
 
 
-def _optimizer(stage: Stage) -> torch.optim.AdamW:
-    matrices = [p for p in stage.parameters.values() if p.ndim > 1]
-    others = [p for p in stage.parameters.values() if p.ndim <= 1]
-    groups = [
-        {"params": matrices, "weight_decay": stage.schedule.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=stage.schedule.learning_rate, betas=(0.9, 0.98), fused=True)
-
-
 def _save(
     stage: Stage,
-    optimizer: torch.optim.AdamW,
+    optimizers: list[Optimizer],
     path: Path,
     step: int,
     history: list[tuple[int, float]],
@@ -153,7 +148,7 @@ def _save(
     tensors: dict[str, torch.Tensor] = {}
     for name, parameter in stage.parameters.items():
         tensors[f"weight.{name}"] = parameter.detach().contiguous()
-        for key, value in optimizer.state.get(parameter, {}).items():
+        for key, value in state_tensors(optimizers, parameter).items():
             tensors[f"{key}.{name}"] = value.contiguous()
     metadata = {"step": str(step), "history": json.dumps(history)}
     partial = path.with_suffix(".part")
@@ -163,7 +158,7 @@ def _save(
 
 
 def _resume(
-    stage: Stage, optimizer: torch.optim.AdamW, path: Path
+    stage: Stage, optimizers: list[Optimizer], path: Path
 ) -> tuple[int, list[tuple[int, float]]]:
     if not path.exists():
         return 0, []
@@ -171,16 +166,15 @@ def _resume(
 
     with safe_open(path, "pt") as opened:
         metadata = opened.metadata()
-    tensors = load_file(path)
+    kept: dict[str, dict[str, torch.Tensor]] = {}
+    for key, tensor in load_file(path).items():
+        kind, name = key.split(".", 1)
+        kept.setdefault(name, {})[kind] = tensor
     for name, parameter in stage.parameters.items():
-        parameter.data.copy_(tensors[f"weight.{name}"])
-        state = {
-            key: tensors[f"{key}.{name}"].to(parameter.device if key != "step" else "cpu")
-            for key in ("step", "exp_avg", "exp_avg_sq")
-            if f"{key}.{name}" in tensors
-        }
+        state = kept[name]
+        parameter.data.copy_(state.pop("weight"))
         if state:
-            optimizer.state[parameter] = state
+            restore_state(optimizers, parameter, state)
     history = [(int(step), float(loss)) for step, loss in json.loads(metadata["history"])]
     return int(metadata["step"]), history
 

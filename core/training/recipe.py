@@ -33,8 +33,8 @@ from core.training.start_from import start_from
 from core.training.vocabulary import train_tokenizer
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-NUM_PICTURES: Final = 40_000
-NUM_CLIPS: Final = 36_000
+NUM_PICTURES: Final = 32_000
+NUM_CLIPS: Final = 32_000
 NUM_HELD_OUT: Final = 600
 # What must be there before a stage; the rest of the model does not touch it.
 VISION: Final = ("vision_encoder", "vision_projector", "vision_joint", "vision", "vision_pairs")

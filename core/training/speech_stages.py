@@ -44,7 +44,7 @@ def speech_encoder(course: Course) -> Stage:
         _set_mean_and_variance(learner, clips)
     trunk = learner.parameters("model.embed_tokens_extend.audio_embed.encoder.")
     parameters = {**trunk, **{f"head.{n}": p for n, p in head.named_parameters()}}
-    schedule = Schedule(course.steps(NUM_ENCODER_STEPS), course.rate(6e-4), num_warmup=300)
+    schedule = Schedule(course.steps(NUM_ENCODER_STEPS), course.rate(2e-3), num_warmup=200)
     # A finished encoder needs no easy beginning.
     sorted_share, flat_share = (0.0, 0.0) if course.goes_on else (SORTED_SHARE, FLAT_START_SHARE)
 
@@ -140,7 +140,7 @@ def speech_projector(course: Course) -> Stage:
     def make(rng: random.Random, split: Split) -> Dialogue:
         return Dialogue((talk.transcription(rng, split),))
 
-    schedule = Schedule(course.steps(250), course.rate(2e-3))
+    schedule = Schedule(course.steps(150), course.rate(3e-3))
     return dialogue_stage(course, "speech_projector", parameters, schedule, 64, make, "speech")
 
 
@@ -153,7 +153,7 @@ def speech(course: Course) -> Stage:
     }
 
     make = SoundDialogues(course.materials).speech
-    schedule = Schedule(course.steps(2400), course.rate(1.5e-3))
+    schedule = Schedule(course.steps(1600), course.rate(3e-3))
     return dialogue_stage(course, "speech", parameters, schedule, 64, make, "speech")
 
 
@@ -172,7 +172,7 @@ def vision_speech(course: Course) -> Stage:
     }
 
     make = SoundDialogues(course.materials).vision_speech
-    schedule = Schedule(course.steps(1800), course.rate(1e-3))
+    schedule = Schedule(course.steps(1000), course.rate(2e-3))
     return dialogue_stage(
         course, "vision_speech", parameters, schedule, 32, make, "vision", "vision"
     )

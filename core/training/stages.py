@@ -35,8 +35,8 @@ from core.training.vision_stages import (
 def text(course: Course) -> Stage:
     """The base language model, on text alone."""
     parameters = course.learner.parameters("model.embed_tokens.", "model.layers.", "model.norm.")
-    schedule = Schedule(course.steps(4000), 2e-3, weight_decay=0.05)
-    return dialogue_stage(course, "text", parameters, schedule, 128, text_dialogue)
+    schedule = Schedule(course.steps(2700), 4e-3, weight_decay=0.05)
+    return dialogue_stage(course, "text", parameters, schedule, 96, text_dialogue)
 
 
 STAGES: Final[dict[str, Callable[[Course], Stage]]] = {

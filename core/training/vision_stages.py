@@ -18,7 +18,7 @@ from core.training.loop import Schedule, Stage
 from core.training.patch_heads import Guess, PatchHeads, patch_labels
 
 NUM_WHITENED: Final = 256  # pictures that the first layer's components are taken from
-NUM_ENCODER_STEPS: Final = 4000
+NUM_ENCODER_STEPS: Final = 3000
 BATCH_SIZE: Final = 64
 PAIRS_SHARE: Final = 0.6  # the rest are single pictures, not to forget them
 
@@ -58,7 +58,7 @@ def vision_encoder(course: Course) -> Stage:
         return {guess.name: guess.accuracy() for guess in guesses}
 
     learner.freeze_all_but(parameters)
-    schedule = Schedule(course.steps(NUM_ENCODER_STEPS), course.rate(1.5e-3), weight_decay=0.05)
+    schedule = Schedule(course.steps(NUM_ENCODER_STEPS), course.rate(2.5e-3), weight_decay=0.05)
     return Stage("vision_encoder", parameters, schedule, loss, validate)
 
 
@@ -79,7 +79,7 @@ def vision_projector_parameters(learner: Learner) -> dict[str, nn.Parameter]:
 def vision_projector(course: Course) -> Stage:
     """The vision projector alone; encoder and language model are frozen."""
     parameters = vision_projector_parameters(course.learner)
-    schedule = Schedule(course.steps(200), course.rate(2e-3))
+    schedule = Schedule(course.steps(100), course.rate(3e-3))
     make = _maker(course, picture_dialogue)
     return dialogue_stage(course, "vision_projector", parameters, schedule, 32, make)
 
@@ -88,7 +88,7 @@ def vision_joint(course: Course) -> Stage:
     """Vision encoder and projector; the language model is frozen and has no adapter."""
     learner = course.learner
     parameters = {**vision_encoder_parameters(learner), **vision_projector_parameters(learner)}
-    schedule = Schedule(course.steps(400), course.rate(1e-3))
+    schedule = Schedule(course.steps(150), course.rate(1.5e-3))
     make = _maker(course, picture_dialogue)
     return dialogue_stage(
         course, "vision_joint", parameters, schedule, 32, make, learns_encoder=True
@@ -103,7 +103,7 @@ def vision(course: Course) -> Stage:
         **vision_projector_parameters(learner),
         **learner.parameters("lora.vision."),
     }
-    schedule = Schedule(course.steps(4000), course.rate(1.5e-3))
+    schedule = Schedule(course.steps(2000), course.rate(2.5e-3))
     make = _maker(course, picture_dialogue)
     return dialogue_stage(
         course, "vision", parameters, schedule, 32, make, "vision", learns_encoder=True
@@ -122,7 +122,7 @@ def vision_pairs(course: Course) -> Stage:
         one_or_two = pair_dialogue if rng.random() < PAIRS_SHARE else picture_dialogue
         return one_or_two(rng, split, course.materials.num_pictures(split))
 
-    schedule = Schedule(course.steps(700), course.rate(7e-4))
+    schedule = Schedule(course.steps(400), course.rate(1.5e-3))
     return dialogue_stage(course, "vision_pairs", parameters, schedule, 32, make, "vision")
 
 

@@ -40,7 +40,7 @@ def small() -> Iterator[None]:
     num_threads = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
         without_compiler(patch)
-        patch.setattr(vocabulary, "NUM_SENTENCES", 1000)
+        patch.setattr(vocabulary, "NUM_DIALOGUES", 400)
         patch.setattr(recipe, "NUM_HELD_OUT", 12)
         for module in (course, speech_stages, vision_stages):
             patch.setattr(module, "NUM_VALIDATION", 8)
@@ -113,13 +113,13 @@ def test_materials_are_what_their_indices_say(run: Run) -> None:
 def test_a_vision_encoder_that_has_learned_is_asked_anew(run: Run) -> None:
     options = recipe._parser().parse_args(["--work", str(run.work), *BARE])
     course = recipe._course(options, Tokenizer(vocabulary.train_tokenizer().to_str()))
-    before = course.picture_encodings("held_out")[0][0].clone()
+    before = course.picture_encodings("held_out", (0,))[0][0].clone()
     stage = vision_stages.vision(course)
     with torch.no_grad():
         for name, parameter in stage.parameters.items():
             if ".img_processor." in name:
                 parameter.add_(0.1)
-    assert not torch.equal(course.picture_encodings("held_out")[0][0], before)
+    assert not torch.equal(course.picture_encodings("held_out", (0,))[0][0], before)
 
 
 @pytest.mark.espeak
@@ -157,7 +157,8 @@ def test_stages_run_in_order_with_what_they_need() -> None:
         return recipe._stages_to_run(recipe._parser().parse_args(arguments))
 
     assert to_run() == to_run("all") == list(STAGES)
-    assert to_run("vision") == ["text", "vision_encoder", "vision_projector", "vision"]
+    before = ["text", "vision_encoder", "vision_projector", "vision_joint"]
+    assert to_run("vision") == [*before, "vision"]
     assert to_run("speech", "vision", "--start-from", "folder") == ["vision", "speech"]
 
 
@@ -177,10 +178,10 @@ def test_a_stage_needs_all_that_it_builds_on() -> None:
         assert all(set(NEEDS[each]) <= set(needed) for each in needed)
 
 
-def test_without_espeak_training_says_what_to_install(
+def test_without_voices_training_says_what_to_install(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(recipe, "has_synthesizer", lambda: False)
+    monkeypatch.setattr(recipe, "missing_packages", lambda *_: ("espeak-ng", "fonts-lato"))
     assert main(["--work", str(tmp_path / "work")]) == 2
-    assert "apt install espeak-ng" in capsys.readouterr().out
+    assert "apt-get install espeak-ng fonts-lato" in capsys.readouterr().err
     assert not (tmp_path / "work").exists()

@@ -11,7 +11,7 @@ import pytest
 
 from core.training import grammar_english as english
 from core.training.exchange import Split, is_held_out, words_of
-from core.training.grammar import Clause, Phrase, adjectives, entries, nouns, verbs
+from core.training.grammar import Clause, Language, Phrase, adjectives, entries, nouns, verbs
 from core.training.lexicon_words import (
     MANNER_LINES,
     NUMBER_LINES,
@@ -27,7 +27,7 @@ from core.training.translation import (
 )
 
 NUM = 20_000
-MARKS = {"German": ("", "?"), "French": ("", " ?"), "Spanish": ("¿", "?"), "Italian": ("", "?")}
+MARKS: dict[Language, tuple[str, str]] = {"German": ("", "?"), "French": ("", " ?"), "Spanish": ("¿", "?"), "Italian": ("", "?")}
 
 
 @cache
@@ -80,7 +80,7 @@ def test_no_sentence_is_in_both_splits() -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_no_translation_of_a_held_out_sentence_is_trained(language: str) -> None:
+def test_no_translation_of_a_held_out_sentence_is_trained(language: Language) -> None:
     trained = {t.by_language[language] for t in sampled("train")}
     leaked = [t for t in sampled("held_out", 4000) if t.by_language[language] in trained]
     assert len(leaked) < 0.01 * 4000  # where two English sentences are one in another language
@@ -92,7 +92,7 @@ def test_sentences_hardly_ever_repeat() -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_sentence_is_capitalised_and_marked_as_its_language_does(language: str) -> None:
+def test_every_sentence_is_capitalised_and_marked_as_its_language_does(language: Language) -> None:
     begin, end = MARKS[language]
     for translation in sampled("train"):
         said = translation.by_language[language]
