@@ -391,7 +391,11 @@ def test_the_first_word_is_the_command(arguments: list[str], split: tuple[str, l
     ("word", "sentence"),
     [
         ("chta", "There is no command 'chta': did you mean chat?\n"),
-        ("xyz", "There is no command 'xyz': there are serve, chat, test, train, eval, world.\n"),
+        (
+            "xyz",
+            "There is no command 'xyz': there are serve, chat, test, train, eval, ablation, "
+            "world.\n",
+        ),
     ],
 )
 def test_an_unknown_command_is_a_sentence(

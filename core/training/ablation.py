@@ -35,8 +35,7 @@ from core.training.scene_list import scene_at
 from core.training.scenes import ask_about
 from core.training.sound_dialogues import SoundDialogues
 from core.training.speech_stages import speech_projector_parameters
-from core.training.start_from import start_from
-from core.training.vocabulary import train_tokenizer
+from core.training.start_from import start_from, tokenizer_of
 
 ADAPTERS: Final[dict[str, Adapters]] = {
     "no adapter": None,
@@ -156,7 +155,7 @@ def main(argv: Sequence[str]) -> int:
     options = _parser().parse_args(argv)
     try:
         check_tools()
-        raw = train_tokenizer()
+        raw = tokenizer_of(options.model)
         learner = Learner(raw, 0, options.device)
         start_from(learner, options.model)
     except TriadError as error:

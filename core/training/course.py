@@ -18,6 +18,7 @@ from torch import nn
 from core.tokenizer import Tokenizer
 from core.training.dialogues import Dialogue
 from core.training.examples import (
+    IGNORED,
     NUM_PARTS,
     Batch,
     MediaTokens,
@@ -142,7 +143,7 @@ def dialogue_stage(
         return encode_pictures(learner, course.materials.pictures(split), unique)
 
     def run(split: Split, batches: list[Batch]) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        """Loss, and which rows are right, of each batch."""
+        """Loss, and where the replies are right, of each batch."""
         results = []
         for batch in batches:
             with learner.autocast():
@@ -167,9 +168,21 @@ def dialogue_stage(
 
     @torch.no_grad()
     def validate() -> dict[str, float]:
-        new = rows(random.Random(f"{name}-validation"), "held_out", num_validation or NUM_VALIDATION)
-        results = run("held_out", collate_by_length(new, pad_id, NUM_PARTS))
-        return {"exact": float(torch.cat([hits for _, hits in results]).float().mean())}
+        rng, num = random.Random(f"{name}-validation"), num_validation or NUM_VALIDATION
+        batches = collate_by_length(rows(rng, "held_out", num), pad_id, NUM_PARTS)
+        return shares_right(batches, [hits.cpu() for _, hits in run("held_out", batches)])
 
     learner.freeze_all_but(parameters)
     return Stage(name, parameters, schedule, loss, validate)
+
+
+def shares_right(batches: list[Batch], hits: list[torch.Tensor]) -> dict[str, float]:
+    """How many replies are right from end to end, and how many of their tokens are.
+
+    Args:
+        batches: what was asked.
+        hits: of each batch, where the likeliest token is right; as in Learner.loss_and_hits.
+    """
+    replies = torch.cat([each.all(-1) for each in hits])
+    tokens = torch.cat([each[b.labels != IGNORED] for each, b in zip(hits, batches, strict=True)])
+    return {"exact": float(replies.float().mean()), "tokens": float(tokens.float().mean())}

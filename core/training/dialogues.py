@@ -23,7 +23,7 @@ from core.training.prompts import (
 from core.training.scene_list import scene_at
 from core.training.scenes import ask_about, sample_scene
 from core.training.translation import LANGUAGES, sample_translation
-from core.training.world import sample_exchange
+from core.training.world import WORKED_OUT, sample_exchange
 
 SYSTEM_PROMPTS: Final = ("You are a helpful assistant.", "You are Triad, a small assistant.")
 
@@ -89,6 +89,12 @@ def _one(rng: random.Random, split: Split) -> tuple[Turn, ...]:
     return (text_turn(rng, split),)
 
 
+def _worked_out(rng: random.Random, split: Split) -> tuple[Turn, ...]:
+    """One question that no list of answers would do for."""
+    exchange = sample_exchange(rng, split, WORKED_OUT)
+    return (Turn((typed(rng, exchange.question),), exchange.answer),)
+
+
 def _several(rng: random.Random, split: Split) -> tuple[Turn, ...]:
     return tuple(text_turn(rng, split) for _ in range(rng.randint(2, 3)))
 
@@ -151,13 +157,14 @@ TRANSLATE_TYPED: Final = (
 )
 # Each kind of dialogue, and how often it is had.
 _MAKERS: Final[tuple[tuple[Callable[[random.Random, Split], tuple[Turn, ...]], int], ...]] = (
-    (_one, 34),
-    (_several, 8),
-    (chain_turns, 9),
-    (_described_picture, 15),
-    (_described_pair, 4),
-    (_repeat, 5),
-    (_translated, 28),
+    (_one, 24),
+    (_worked_out, 24),
+    (_several, 6),
+    (chain_turns, 7),
+    (_described_picture, 10),
+    (_described_pair, 5),
+    (_repeat, 3),
+    (_translated, 25),
 )
 
 

@@ -228,9 +228,12 @@ class Learner:
     def loss_and_hits(
         self, batch: Batch, embeddings: torch.Tensor, adapter: Adapters
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mean cross entropy of the replies, and which rows are right at every token.
+        """Mean cross entropy of the replies, and where the likeliest token is the right one.
 
-        A row whose likeliest token is right at every place is what greedy decoding says.
+        A row that is right at every place is what greedy decoding says.
+
+        Returns:
+            The loss; bool, (num_rows, num_tokens), True where no reply stands.
         """
         labels = batch.labels.to(self.device)
         with self.adapter(adapter):
@@ -241,9 +244,9 @@ class Learner:
         logits = self.causal_lm.lm_head(hidden[learned]).float()
         wanted = labels[learned]
         loss = F.cross_entropy(logits, wanted)
-        wrong = torch.zeros_like(learned)
-        wrong[learned] = logits.detach().argmax(-1) != wanted
-        return loss, ~wrong.any(-1)
+        right = torch.ones_like(learned)
+        right[learned] = logits.detach().argmax(-1) == wanted
+        return loss, right
 
 
 def _keep_in_float32(convolution: nn.Conv2d) -> None:

@@ -209,9 +209,13 @@ def follow_ups(rng: random.Random) -> Chain:
 
 
 def sample_chain(rng: random.Random, split: Split) -> Chain:
-    """A chain of the split, by all that is asked in it."""
+    """A chain of the split, by all that is asked in it.
+
+    A trained one does not begin with a question that is held out by itself.
+    """
     while True:
         chain = told(rng) if rng.random() < 0.5 else follow_ups(rng)
         whole = " ".join(exchange.question for exchange in chain)
-        if is_held_out(whole) == (split == "held_out"):
+        is_trained = not is_held_out(whole) and chain[0].belongs_to("train")
+        if is_held_out(whole) if split == "held_out" else is_trained:
             return chain

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 import torch
+from tokenizers import Tokenizer as RawTokenizer
 
 from core.errors import BadOptionError, TriadError
 from core.tokenizer import Tokenizer
@@ -29,12 +30,12 @@ from core.training.materials import Materials
 from core.training.packages import missing_packages, missing_sentence
 from core.training.record import write_record
 from core.training.stages import STAGES
-from core.training.start_from import start_from
+from core.training.start_from import start_from, tokenizer_of
 from core.training.vocabulary import train_tokenizer
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-NUM_PICTURES: Final = 32_000
-NUM_CLIPS: Final = 32_000
+NUM_PICTURES: Final = 20_000
+NUM_CLIPS: Final = 24_000
 NUM_HELD_OUT: Final = 600
 # What must be there before a stage; the rest of the model does not touch it.
 VISION: Final = ("vision_encoder", "vision_projector", "vision_joint", "vision", "vision_pairs")
@@ -55,16 +56,16 @@ NEEDS: Final[dict[str, tuple[str, ...]]] = {
 
 # What each stage gets of `--minutes`, in proportion.
 MINUTES: Final[dict[str, float]] = {
-    "text": 30.0,
-    "vision_encoder": 20.0,
-    "vision_projector": 2.0,
-    "vision_joint": 4.0,
-    "vision": 40.0,
-    "vision_pairs": 7.0,
-    "speech_encoder": 50.0,
-    "speech_projector": 3.0,
-    "speech": 24.0,
-    "vision_speech": 20.0,
+    "text": 40.0,
+    "vision_encoder": 13.0,
+    "vision_projector": 1.0,
+    "vision_joint": 2.5,
+    "vision": 15.0,
+    "vision_pairs": 3.0,
+    "speech_encoder": 27.0,
+    "speech_projector": 1.5,
+    "speech": 15.0,
+    "vision_speech": 8.0,
 }
 
 
@@ -79,14 +80,14 @@ def main(argv: Sequence[str]) -> int:
     if options.threads:
         torch.set_num_threads(options.threads)
     begun = time.monotonic()
-    raw = train_tokenizer()
-    course = _course(options, Tokenizer(raw.to_str()))
-    if options.start_from:
-        try:
+    try:
+        raw = _vocabulary(options)
+        course = _course(options, Tokenizer(raw.to_str()))
+        if options.start_from:
             start_from(course.learner, options.start_from)
-        except TriadError as error:
-            print(error, file=sys.stderr)
-            return 2
+    except TriadError as error:
+        print(error, file=sys.stderr)
+        return 2
     names, folder = _stages_to_run(options), _checkpoint_folder(options)
     for number, name in enumerate(names):
         left_s = options.minutes * 60 - (time.monotonic() - begun)
@@ -187,6 +188,21 @@ def _checkpoint_folder(options: argparse.Namespace) -> Path:
 def _time_for(names: Sequence[str], left_s: float) -> float:
     """The first stage's part of the time that is left for all of them."""
     return left_s * MINUTES[names[0]] / sum(MINUTES[name] for name in names)
+
+
+def _vocabulary(options: argparse.Namespace) -> RawTokenizer:
+    """The finished model's, or the one that this folder's stages began with, or a new one.
+
+    Raises:
+        BadModelError: the finished model's folder has none.
+    """
+    if options.start_from:
+        return tokenizer_of(options.start_from)
+    path = options.work / "tokenizer.json"
+    if not path.exists():
+        options.work.mkdir(parents=True, exist_ok=True)
+        train_tokenizer().save(str(path))
+    return RawTokenizer.from_file(str(path))
 
 
 def _course(options: argparse.Namespace, tokenizer: Tokenizer) -> Course:

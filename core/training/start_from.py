@@ -11,11 +11,24 @@ from pathlib import Path
 import torch
 from peft import set_peft_model_state_dict
 from safetensors.torch import load_file
+from tokenizers import Tokenizer as RawTokenizer
 
 from core.checkpoint import open_checkpoint
 from core.errors import BadModelError
 from core.training.architecture import ADAPTER_RANKS
 from core.training.learner import Learner
+
+
+def tokenizer_of(folder: Path) -> RawTokenizer:
+    """The vocabulary of the model in a folder: its embeddings mean nothing with another.
+
+    Raises:
+        BadModelError: the folder has no tokenizer.json.
+    """
+    path = folder / "tokenizer.json"
+    if not path.is_file():
+        raise BadModelError(f"{folder} has no tokenizer.json: give a folder of launch.py train.")
+    return RawTokenizer.from_file(str(path))
 
 
 def start_from(learner: Learner, folder: Path) -> None:

@@ -362,7 +362,9 @@ def test_a_row_hits_when_greedy_decoding_says_just_its_reply(decided: Learner) -
     with torch.no_grad(), decided.autocast():
         embeddings = decided.embed(batch, None, None, "speech")
         _, hits = decided.loss_and_hits(batch, embeddings, "speech")
-    assert hits.tolist() == [True] + [False] * 5
+    assert hits.all(-1).tolist() == [True] + [False] * 5
+    for place, row in enumerate(hits[1:]):  # wrong where the reply was changed, right before it
+        assert int(row.int().argmin()) == len(prompt) - 1 + place
 
 
 def test_the_loss_is_the_mean_over_replies_whatever_the_padding_holds(learner: Learner) -> None:

@@ -177,7 +177,6 @@ def test_no_chain_is_in_both_splits() -> None:
     assert not trained & held_out
 
 
-@pytest.mark.xfail(strict=True, reason="a chain's split ignores that of its single questions")
 def test_no_trained_chain_begins_with_a_question_that_is_held_out() -> None:
     rng = random.Random("test-chains")
     firsts = [sample_chain(rng, "train")[0] for _ in range(3000)]

@@ -27,7 +27,12 @@ from core.training.translation import (
 )
 
 NUM = 20_000
-MARKS: dict[Language, tuple[str, str]] = {"German": ("", "?"), "French": ("", " ?"), "Spanish": ("¿", "?"), "Italian": ("", "?")}
+MARKS: dict[Language, tuple[str, str]] = {
+    "German": ("", "?"),
+    "French": ("", " ?"),
+    "Spanish": ("¿", "?"),
+    "Italian": ("", "?"),
+}
 
 
 @cache
