@@ -222,6 +222,7 @@ def run_test(arguments: list[str]) -> int:
 
 def run_train(arguments: list[str]) -> int:
     """Train the model that comes with Triad."""
+    quieten_libraries(None)
     from core.training.recipe import main as train
 
     return run_training(arguments, train)
@@ -229,6 +230,7 @@ def run_train(arguments: list[str]) -> int:
 
 def run_ablation(arguments: list[str]) -> int:
     """Show what each adapter is for."""
+    quieten_libraries(None)
     from core.training.ablation import main as ablate
 
     return run_training(arguments, ablate)
@@ -236,7 +238,6 @@ def run_ablation(arguments: list[str]) -> int:
 
 def run_training(arguments: list[str], main: Callable[[list[str]], int]) -> int:
     """What learns needs voices and fonts first, unless it is only asked for its help."""
-    quieten_libraries(None)
     from app.checks import missing_for_training, provide
     from core.training.packages import missing_sentence
 
@@ -258,6 +259,7 @@ def run_eval(arguments: list[str]) -> int:
 
 def run_world(arguments: list[str]) -> int:
     """Write held-out questions of the small world to files."""
+    quieten_libraries(None)
     from app.checks import provide
     from core.training.write_world import main as write
 

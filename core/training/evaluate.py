@@ -21,12 +21,23 @@ from core.assistant import open_assistant
 from core.config import ModelOptions
 from core.errors import TriadError
 from core.events import Event, TurnFailed, TurnFinished
+from core.hub import model_folder
 from core.messages import Conversation
 from core.sampling_options import SamplingOptions
+from core.training.bare_base import num_identical
 from core.training.cases import TRANSCRIPTION, Case, cases, missing_for, synthesizers
 from core.training.command import add_case_options, show_progress, skills_of
 from core.training.packages import Provide, missing_sentence, provide_nothing
-from core.training.scores import HEADING, Answer, Score, line, markdown_table, row, score
+from core.training.scores import (
+    HEADING,
+    Answer,
+    Score,
+    identity_line,
+    line,
+    markdown_table,
+    row,
+    score,
+)
 
 __all__ = ["main", "markdown_table"]  # the second: what becomes of the record
 
@@ -116,13 +127,20 @@ def evaluate(options: argparse.Namespace, skills: Sequence[str]) -> dict[str, An
             if options.show_wrong:
                 _print_wrong(scores[0])
     infos = [asdict(assistant.info) for assistant in assistants]
-    return {
+    record = {
         "model": infos[0],
         **({"compared_model": infos[1]} if options.compare else {}),
         "seed": options.seed,
         "synthesizers": synthesizers(skills),
         "scores": rows,
     }
+    if "text" in skills:
+        asked = (case.conversation for case in cases("text", options.num, options.seed))
+        num = num_identical(model_folder(options.model), wanted, asked)
+        if num is not None:
+            record["identical_text_logits"] = {"num": options.num, "num_identical": num}
+            print(identity_line(record))
+    return record
 
 
 def _open(model: str | None, options: ModelOptions) -> Any:

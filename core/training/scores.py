@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from core.training.edit_distance import edit_distance
-from core.training.exchange import words_of
+from core.training.exchange import capitalised, words_of
 
 Z: Final = 1.96  # of a 95 % interval
 NUM_RESAMPLED: Final = 2000
@@ -139,6 +139,15 @@ def line(item: Mapping[str, Any]) -> str:
     return "   ".join(parts)
 
 
+def identity_line(record: Mapping[str, Any]) -> str:
+    """What the record says of text logits with the adapters attached and without them."""
+    counts = record["identical_text_logits"]
+    return (
+        "text logits with the adapters attached and without them: bit-identical in "
+        f"{counts['num_identical']} of {counts['num']} conversations"
+    )
+
+
 def markdown_table(record: Mapping[str, Any]) -> str:
     """The table of the README, from what `launch.py eval --json` wrote."""
     is_compared = any("compared" in item for item in record["scores"])
@@ -156,6 +165,8 @@ def markdown_table(record: Mapping[str, Any]) -> str:
         if is_compared:
             cells += [_compared(item).removeprefix("unquantised "), _difference(item)]
         lines.append(f"| {' | '.join(cells)} |")
+    if "identical_text_logits" in record:
+        lines += ["", f"{capitalised(identity_line(record))}."]
     return "\n".join(lines)
 
 

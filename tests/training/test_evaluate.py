@@ -137,6 +137,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[ModelOptions, FakeAssi
 
     monkeypatch.setattr(module, "open_assistant", open_assistant)
     monkeypatch.setattr(module, "cases", three)
+    monkeypatch.setattr(module, "num_identical", lambda folder, options, asked: len([*asked]))
     return found
 
 
@@ -160,9 +161,11 @@ def test_comparing_asks_both_models_the_same_and_closes_them(
     assert record["compared_model"]["quantization"] == "none"
     assert record["synthesizers"] == []
     assert record["scores"][0]["difference"] == -25.0
+    assert record["identical_text_logits"] == {"num": 4, "num_identical": 4}
     shown = capsys.readouterr().out
     assert "unquantised 100.0 %, difference −25.0 points" in shown
     assert "    'Say 1.': 'many', not '1'" in shown
+    assert "bit-identical in 4 of 4 conversations" in shown
     assert markdown_table(record) in shown
 
 
