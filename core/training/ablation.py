@@ -163,7 +163,7 @@ def main(argv: Sequence[str]) -> int:
         return 2
     num = BOTH_SPLITS_NUM
     materials = Materials(options.work / "materials", num, num, num, print_progress)
-    course = Course(learner, Tokenizer(raw.to_str()), materials, goes_on=True)
+    course = Course(learner, Tokenizer(raw.to_str()), materials)
     print("Right replies, in percent, by the adapter that is active:")
     record: dict[str, Any] = {
         "num": options.num,

@@ -52,14 +52,14 @@ class Course:
         tokenizer: ours, on the recipe's vocabulary.
         materials: pictures and clips of each split, made when first asked for.
         scale: every stage takes this share of its steps.
-        goes_on: the learner began as a finished model, whose projectors are not begun anew.
+        goes_on: stages whose results the learner began with: they are not begun anew.
     """
 
     learner: Learner
     tokenizer: Tokenizer
     materials: Materials
     scale: float = 1.0
-    goes_on: bool = False
+    goes_on: frozenset[str] = frozenset()
     sounds: dict[Split, dict[int, torch.Tensor]] = field(default_factory=dict)
     pictures: dict[Split, dict[int, Encoding]] = field(default_factory=dict)
 
@@ -67,9 +67,9 @@ class Course:
         """A number of steps at this course's scale."""
         return max(2, round(num * self.scale))
 
-    def rate(self, learning_rate: float) -> float:
-        """A peak learning rate, lower where a finished model would be shaken by the full one."""
-        return learning_rate * (GOING_ON_SHARE if self.goes_on else 1.0)
+    def rate(self, stage: str, learning_rate: float) -> float:
+        """A stage's peak learning rate, lower where what is finished would be shaken by it."""
+        return learning_rate * (GOING_ON_SHARE if stage in self.goes_on else 1.0)
 
     def row_encoder(self, split: Split) -> RowEncoder:
         """Encodes dialogues whose media come from one split."""

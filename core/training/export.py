@@ -28,7 +28,7 @@ pictures and speech that the code makes itself. It knows a small world and says 
 def export(learner: Learner, tokenizer: RawTokenizer, folder: Path) -> None:
     """Write the whole model folder, bfloat16."""
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(_base_tensors(learner), folder / "model.safetensors", {"format": "pt"})
+    save_file(base_tensors(learner), folder / "model.safetensors", {"format": "pt"})
     learner.config.architectures = ["Phi4MultimodalForCausalLM"]
     learner.config.dtype = torch.bfloat16
     learner.config.save_pretrained(folder)
@@ -52,7 +52,7 @@ def export(learner: Learner, tokenizer: RawTokenizer, folder: Path) -> None:
     (folder / "README.md").write_text(ABOUT, encoding="utf-8")
 
 
-def _base_tensors(learner: Learner) -> dict[str, torch.Tensor]:
+def base_tensors(learner: Learner) -> dict[str, torch.Tensor]:
     """Every tensor but the LoRAs, by native name; the tied head is the embedding."""
     return {
         name.replace(".base_layer", ""): tensor.detach().to("cpu", torch.bfloat16).contiguous()

@@ -12,7 +12,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +28,7 @@ from core.training.learner import Learner
 from core.training.loop import learn
 from core.training.materials import Materials
 from core.training.packages import missing_packages, missing_sentence
+from core.training.parts import PARTS, load_parts, save_parts
 from core.training.record import write_record
 from core.training.stages import STAGES
 from core.training.start_from import start_from, tokenizer_of
@@ -85,15 +86,21 @@ def main(argv: Sequence[str]) -> int:
         course = _course(options, Tokenizer(raw.to_str()))
         if options.start_from:
             start_from(course.learner, options.start_from)
+            course.goes_on = frozenset(STAGES)
+        elif options.parts_from:
+            course.goes_on = load_parts(course.learner, options.parts_from)
     except TriadError as error:
         print(error, file=sys.stderr)
         return 2
-    names, folder = _stages_to_run(options), _checkpoint_folder(options)
+    names, folder = _stages_to_run(options, course.goes_on), _checkpoint_folder(options)
     for number, name in enumerate(names):
         left_s = options.minutes * 60 - (time.monotonic() - begun)
         figures = learn(STAGES[name](course), folder, _time_for(names[number:], left_s))
         print(f"{name}: {figures}", flush=True)
-    if options.start_from or names == list(STAGES):
+        if name in PARTS:
+            ready = {*course.goes_on, *names[: number + 1]}
+            save_parts(course.learner, raw, ready & set(PARTS), folder / "parts")
+    if course.goes_on.union(names).issuperset(STAGES):
         export(course.learner, raw, options.out)
         write_record(folder, list(STAGES), options.out, options.start_from)
         print(f"Saved the model in {options.out}.")
@@ -124,11 +131,19 @@ def _parser() -> argparse.ArgumentParser:
         metavar="STAGE",
         help=f"all (default), or some of {', '.join(STAGES)}",
     )
-    parser.add_argument(
+    begun_with = parser.add_mutually_exclusive_group()
+    begun_with.add_argument(
         "--start-from",
         type=Path,
         metavar="FOLDER",
         help="go on with the finished model in this folder instead of the stages before",
+    )
+    begun_with.add_argument(
+        "--parts-from",
+        type=Path,
+        metavar="FOLDER",
+        help="take the base and the encoders that are in this folder, a finished model's or the "
+        "parts of an earlier run, and train the rest",
     )
     parser.add_argument(
         "--minutes", type=float, default=math.inf, help="fewer steps, to be done in this time"
@@ -165,23 +180,22 @@ def _stage_name(text: str) -> str:
     return text
 
 
-def _stages_to_run(options: argparse.Namespace) -> list[str]:
-    """In the recipe's order, with what they need unless a finished model is gone on with."""
-    named = options.stage or ["all"]
+def _stages_to_run(options: argparse.Namespace, ready: Set[str] = frozenset()) -> list[str]:
+    """In the recipe's order: those that are named, and what they need that is not ready."""
+    named = set(options.stage or ["all"])
     if "all" in named:
-        return list(STAGES)
-    needed = set(named)
-    if not options.start_from:
-        needed.update(*(NEEDS[name] for name in named))
-    return [name for name in STAGES if name in needed]
+        return [name for name in STAGES if options.start_from or name not in ready]
+    needed = named.union(*(NEEDS[name] for name in named)) - ready
+    return [name for name in STAGES if name in needed | named]
 
 
 def _checkpoint_folder(options: argparse.Namespace) -> Path:
-    """Where stages are kept: those that go on with a finished model apart, each start its own."""
+    """Where stages are kept: those that build on a finished model or on parts apart, for each."""
     work: Path = options.work
-    if not options.start_from:
+    begun_with = options.start_from or options.parts_from
+    if not begun_with:
         return work
-    weights = (options.start_from / "model.safetensors").read_bytes()
+    weights = (begun_with / "model.safetensors").read_bytes()
     return work / f"from-{hashlib.sha256(weights).hexdigest()[:12]}"
 
 
@@ -191,13 +205,13 @@ def _time_for(names: Sequence[str], left_s: float) -> float:
 
 
 def _vocabulary(options: argparse.Namespace) -> RawTokenizer:
-    """The finished model's, or the one that this folder's stages began with, or a new one.
+    """That of the weights to begin with, or of the stages in the working folder, or a new one.
 
     Raises:
-        BadModelError: the finished model's folder has none.
+        BadModelError: there is none beside the weights.
     """
-    if options.start_from:
-        return tokenizer_of(options.start_from)
+    if begun_with := options.start_from or options.parts_from:
+        return tokenizer_of(begun_with)
     path = options.work / "tokenizer.json"
     if not path.exists():
         options.work.mkdir(parents=True, exist_ok=True)
@@ -216,7 +230,7 @@ def _course(options: argparse.Namespace, tokenizer: Tokenizer) -> Course:
         print_progress,
     )
     learner = Learner(tokenizer.full, options.seed, options.device)
-    return Course(learner, tokenizer, materials, options.scale, bool(options.start_from))
+    return Course(learner, tokenizer, materials, options.scale)
 
 
 def print_progress(what: str, num_done: int, num_all: int) -> None:

@@ -40,13 +40,16 @@ def speech_encoder(course: Course) -> Stage:
     )
     torch.manual_seed(2)
     head = nn.Linear(learner.config.audio_config.hidden_size, spoken.blank + 1).to(learner.device)
-    if not course.goes_on:
+    goes_on = "speech_encoder" in course.goes_on
+    if not goes_on:
         _set_mean_and_variance(learner, clips)
     trunk = learner.parameters("model.embed_tokens_extend.audio_embed.encoder.")
     parameters = {**trunk, **{f"head.{n}": p for n, p in head.named_parameters()}}
-    schedule = Schedule(course.steps(NUM_ENCODER_STEPS), course.rate(2e-3), num_warmup=200)
+    schedule = Schedule(
+        course.steps(NUM_ENCODER_STEPS), course.rate("speech_encoder", 2e-3), num_warmup=200
+    )
     # A finished encoder needs no easy beginning.
-    sorted_share, flat_share = (0.0, 0.0) if course.goes_on else (SORTED_SHARE, FLAT_START_SHARE)
+    sorted_share, flat_share = (0.0, 0.0) if goes_on else (SORTED_SHARE, FLAT_START_SHARE)
 
     def log_probs_of(mels: torch.Tensor) -> torch.Tensor:
         """Log probabilities of each frame's class, (num_frames, num_clips, num_classes)."""
@@ -140,7 +143,7 @@ def speech_projector(course: Course) -> Stage:
     def make(rng: random.Random, split: Split) -> Dialogue:
         return Dialogue((talk.transcription(rng, split),))
 
-    schedule = Schedule(course.steps(150), course.rate(3e-3))
+    schedule = Schedule(course.steps(150), course.rate("speech_projector", 3e-3))
     return dialogue_stage(course, "speech_projector", parameters, schedule, 64, make, "speech")
 
 
@@ -153,7 +156,7 @@ def speech(course: Course) -> Stage:
     }
 
     make = SoundDialogues(course.materials).speech
-    schedule = Schedule(course.steps(1600), course.rate(3e-3))
+    schedule = Schedule(course.steps(1600), course.rate("speech", 3e-3))
     return dialogue_stage(course, "speech", parameters, schedule, 64, make, "speech")
 
 
@@ -161,7 +164,7 @@ def vision_speech(course: Course) -> Stage:
     """The second audio projector, begun as a copy of the first, and the vision LoRA."""
     learner = course.learner
     audio = learner.media.audio_embed
-    if not course.goes_on:
+    if "vision_speech" not in course.goes_on:
         for part in ("up_proj", "down_proj"):
             source = getattr(audio, f"{part}_for_speech").state_dict()
             getattr(audio, f"{part}_for_vision_speech").load_state_dict(source)
@@ -172,7 +175,7 @@ def vision_speech(course: Course) -> Stage:
     }
 
     make = SoundDialogues(course.materials).vision_speech
-    schedule = Schedule(course.steps(1000), course.rate(2e-3))
+    schedule = Schedule(course.steps(1000), course.rate("vision_speech", 2e-3))
     return dialogue_stage(
         course, "vision_speech", parameters, schedule, 32, make, "vision", "vision"
     )

@@ -35,7 +35,7 @@ from core.training.vision_stages import (
 def text(course: Course) -> Stage:
     """The base language model, on text alone."""
     parameters = course.learner.parameters("model.embed_tokens.", "model.layers.", "model.norm.")
-    schedule = Schedule(course.steps(2700), 4e-3, weight_decay=0.05)
+    schedule = Schedule(course.steps(4300), course.rate("text", 4e-3), weight_decay=0.05)
     return dialogue_stage(course, "text", parameters, schedule, 96, text_dialogue)
 
 

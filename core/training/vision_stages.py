@@ -27,7 +27,7 @@ def vision_encoder(course: Course) -> Stage:
     """The vision encoder and throw-away heads that say what each patch shows."""
     learner = course.learner
     pictures = course.materials.pictures("train")
-    if not course.goes_on:
+    if "vision_encoder" not in course.goes_on:
         first, _ = picture_tensors(pictures, tuple(range(min(NUM_WHITENED, len(pictures)))))
         begin_whitened(learner.media.image_embed.img_processor, first)
     torch.manual_seed(1)
@@ -58,7 +58,9 @@ def vision_encoder(course: Course) -> Stage:
         return {guess.name: guess.accuracy() for guess in guesses}
 
     learner.freeze_all_but(parameters)
-    schedule = Schedule(course.steps(NUM_ENCODER_STEPS), course.rate(2.5e-3), weight_decay=0.05)
+    schedule = Schedule(
+        course.steps(NUM_ENCODER_STEPS), course.rate("vision_encoder", 2.5e-3), weight_decay=0.05
+    )
     return Stage("vision_encoder", parameters, schedule, loss, validate)
 
 
@@ -79,7 +81,7 @@ def vision_projector_parameters(learner: Learner) -> dict[str, nn.Parameter]:
 def vision_projector(course: Course) -> Stage:
     """The vision projector alone; encoder and language model are frozen."""
     parameters = vision_projector_parameters(course.learner)
-    schedule = Schedule(course.steps(100), course.rate(3e-3))
+    schedule = Schedule(course.steps(100), course.rate("vision_projector", 3e-3))
     make = _maker(course, picture_dialogue)
     return dialogue_stage(course, "vision_projector", parameters, schedule, 32, make)
 
@@ -88,7 +90,7 @@ def vision_joint(course: Course) -> Stage:
     """Vision encoder and projector; the language model is frozen and has no adapter."""
     learner = course.learner
     parameters = {**vision_encoder_parameters(learner), **vision_projector_parameters(learner)}
-    schedule = Schedule(course.steps(150), course.rate(1.5e-3))
+    schedule = Schedule(course.steps(150), course.rate("vision_joint", 1.5e-3))
     make = _maker(course, picture_dialogue)
     return dialogue_stage(
         course, "vision_joint", parameters, schedule, 32, make, learns_encoder=True
@@ -103,7 +105,7 @@ def vision(course: Course) -> Stage:
         **vision_projector_parameters(learner),
         **learner.parameters("lora.vision."),
     }
-    schedule = Schedule(course.steps(2000), course.rate(2.5e-3))
+    schedule = Schedule(course.steps(2000), course.rate("vision", 2.5e-3))
     make = _maker(course, picture_dialogue)
     return dialogue_stage(
         course, "vision", parameters, schedule, 32, make, "vision", learns_encoder=True
@@ -122,7 +124,7 @@ def vision_pairs(course: Course) -> Stage:
         one_or_two = pair_dialogue if rng.random() < PAIRS_SHARE else picture_dialogue
         return one_or_two(rng, split, course.materials.num_pictures(split))
 
-    schedule = Schedule(course.steps(400), course.rate(1.5e-3))
+    schedule = Schedule(course.steps(400), course.rate("vision_pairs", 1.5e-3))
     return dialogue_stage(course, "vision_pairs", parameters, schedule, 32, make, "vision")
 
 

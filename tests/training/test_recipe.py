@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from core.router import ROUTES, InputMode
 from core.tokenizer import Tokenizer
 from core.training import course, recipe, speech_stages, vision_stages, vocabulary
 from core.training.materials import Materials, clip_at
+from core.training.parts import PARTS
 from core.training.recipe import NEEDS, main
 from core.training.stages import STAGES
 from tests.training import without_compiler
@@ -135,11 +136,28 @@ def test_a_finished_model_goes_on_from_where_it_is(run: Run) -> None:
     assert all("vision_speech" in name or ".image_embed." in name for name in moved)
 
 
+@pytest.mark.espeak
+def test_parts_of_an_earlier_run_are_built_upon_and_not_trained_again(run: Run) -> None:
+    out, work = run.out.with_name("built"), run.work.with_name("building")
+    shutil.copytree(run.work / "materials", work / "materials")
+    command = ["--parts-from", str(run.work / "parts"), "--work", str(work), "--out", str(out)]
+    assert main([*command, *BARE]) == 0
+    trained = {path.stem for path in work.glob("from-*/*.json")} - {"tokenizer"}
+    assert trained == set(STAGES) - set(PARTS)
+    parts, built = (load_file(at / "model.safetensors") for at in (run.work / "parts", out))
+    heard = [name for name in parts if ".audio_embed.encoder." in name]
+    written = [name for name in parts if "embed_tokens_extend" not in name]
+    assert len(heard) > 50
+    assert len(written) > 20
+    assert all(torch.equal(parts[name], built[name]) for name in (*heard, *written))
+
+
+@pytest.mark.parametrize("option", ["--start-from", "--parts-from"])
 def test_a_folder_that_is_no_model_cannot_be_started_from(
-    small: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    small: None, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str
 ) -> None:
     missing = tmp_path / "missing"
-    command = ["vision", "--start-from", str(missing), "--work", str(tmp_path / "work"), *BARE]
+    command = ["vision", option, str(missing), "--work", str(tmp_path / "work"), *BARE]
     assert main(command) == 2
     assert str(missing) in capsys.readouterr().err
 
@@ -153,13 +171,20 @@ def test_an_unknown_stage_is_a_sentence_that_lists_the_stages(
 
 
 def test_stages_run_in_order_with_what_they_need() -> None:
-    def to_run(*arguments: str) -> list[str]:
-        return recipe._stages_to_run(recipe._parser().parse_args(arguments))
+    def to_run(*arguments: str, ready: Iterable[str] = ()) -> list[str]:
+        options = recipe._parser().parse_args(arguments)
+        return recipe._stages_to_run(options, frozenset(ready))
 
     assert to_run() == to_run("all") == list(STAGES)
     before = ["text", "vision_encoder", "vision_projector", "vision_joint"]
     assert to_run("vision") == [*before, "vision"]
-    assert to_run("speech", "vision", "--start-from", "folder") == ["vision", "speech"]
+    finished = ["--start-from", "folder"]
+    assert to_run("speech", "vision", *finished, ready=STAGES) == ["vision", "speech"]
+    assert to_run(*finished, ready=STAGES) == list(STAGES)
+    parts = ["--parts-from", "folder"]
+    assert to_run(*parts, ready=PARTS) == [name for name in STAGES if name not in PARTS]
+    assert to_run("vision_joint", *parts, ready=["text"]) == before[1:]
+    assert to_run("text", *parts, ready=PARTS) == ["text"]
 
 
 def test_time_is_shared_by_what_stages_took(monkeypatch: pytest.MonkeyPatch) -> None:
