@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import re
 import shutil
+import zlib
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import cast
@@ -141,14 +142,14 @@ def random_learner(seed: int = 0) -> Learner:
     with pytest.MonkeyPatch.context() as patch, torch.random.fork_rng():
         without_compiler(patch)
         learner = Learner(small_tokenizer().full, seed, "cpu")
-        torch.manual_seed(seed)
-        _randomise(learner)
+        _randomise(learner, seed)
     return learner
 
 
 @torch.no_grad()
-def _randomise(learner: Learner) -> None:
+def _randomise(learner: Learner, seed: int) -> None:
     for name, parameter in learner.causal_lm.named_parameters():
+        torch.manual_seed(zlib.crc32(f"{seed} {name}".encode()))  # whatever the vocabulary's size
         if "norm" in name and name.endswith("weight"):
             parameter.copy_(1.0 + 0.1 * torch.randn_like(parameter))
         elif parameter.ndim < 2:
