@@ -1,6 +1,6 @@
 """The sample pictures and clips that people can click, drawn and spoken by the recipe's code.
 
-`python3 -m core.training.samples` writes assets/samples anew; what it writes is shipped.
+`python3 -m core.training.samples` writes assets/samples anew, for a model of today's recipe.
 """
 
 from __future__ import annotations

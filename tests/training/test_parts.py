@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
 import torch
 
 from core.errors import BadModelError
+from core.hub import BUNDLED_FOLDER
+from core.tokenizer import Tokenizer
+from core.training.course import Course
+from core.training.dialogues import Dialogue, text_turn
+from core.training.examples import collate_by_length
 from core.training.export import base_tensors
+from core.training.learner import Learner
+from core.training.materials import Materials
 from core.training.parts import FILE_NAME, PARTS, load_parts, save_parts
 from core.training.start_from import tokenizer_of
-from tests.training import random_learner, small_raw_tokenizer
+from tests.training import random_learner, small_raw_tokenizer, without_compiler
+
+SHIPPED = BUNDLED_FOLDER.parent / "parts"
+
+
+def nothing(what: str, num_done: int, num_all: int) -> None:
+    """Progress that nobody sees."""
 
 
 @pytest.mark.parametrize("stages", [["text"], ["vision_encoder", "speech_encoder"], list(PARTS)])
@@ -33,6 +47,23 @@ def test_what_was_saved_is_given_to_another_learner(stages: list[str], tmp_path:
 def test_the_vocabulary_comes_along(tmp_path: Path) -> None:
     save_parts(random_learner(), small_raw_tokenizer(), ["text"], tmp_path)
     assert tokenizer_of(tmp_path).to_str() == small_raw_tokenizer().to_str()
+
+
+def test_the_shipped_base_answers_held_out_text() -> None:
+    raw = tokenizer_of(SHIPPED)
+    with pytest.MonkeyPatch.context() as patch:
+        without_compiler(patch)
+        learner = Learner(raw, 0, "cpu")
+    assert "text" in load_parts(learner, SHIPPED)
+    course = Course(learner, Tokenizer(raw.to_str()), Materials(SHIPPED, 0, 0, 0, nothing))
+    encode, rng = course.row_encoder("held_out").encode, random.Random("shipped")
+    rows = [encode(Dialogue((text_turn(rng, "held_out"),))) for _ in range(200)]
+    right: list[bool] = []
+    with torch.no_grad(), learner.autocast():
+        for batch in collate_by_length(rows, learner.config.pad_token_id, 4):
+            embeddings = learner.embed(batch, None, None, "speech")
+            right += learner.loss_and_hits(batch, embeddings, None)[1].all(-1).tolist()
+    assert sum(right) > 0.94 * len(right)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a safetensors file"])
