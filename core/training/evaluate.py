@@ -135,8 +135,8 @@ def evaluate(options: argparse.Namespace, skills: Sequence[str]) -> dict[str, An
         "scores": rows,
     }
     if "text" in skills:
-        asked = (case.conversation for case in cases("text", options.num, options.seed))
-        num = num_identical(model_folder(options.model), wanted, asked)
+        typed = (case.conversation for case in cases("text", options.num, options.seed))
+        num = num_identical(model_folder(options.model), wanted, typed)
         if num is not None:
             record["identical_text_logits"] = {"num": options.num, "num_identical": num}
             print(identity_line(record))

@@ -253,9 +253,9 @@ def _keep_in_float32(convolution: nn.Conv2d) -> None:
     """Run a convolution outside autocast: on a CPU, filters of one channel are slow in bfloat16."""
     forward = convolution.forward
 
-    def run(inputs: torch.Tensor) -> torch.Tensor:
+    def run(input: torch.Tensor) -> torch.Tensor:
         with torch.autocast("cpu", enabled=False):
-            return forward(inputs.float())
+            return forward(input.float())
 
     convolution.forward = run  # type: ignore[method-assign]
 

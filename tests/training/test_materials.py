@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from core.training import materials
+from core.training.draw import draw
 from core.training.exchange import Split, is_held_out
 from core.training.fonts import HELD_OUT_FACES, TRAINED_FACES
 from core.training.materials import (
@@ -154,7 +155,7 @@ def test_a_clip_lies_where_its_start_says(tmp_path: Path, calls: list[str]) -> N
 
 
 def test_pictures_hold_what_was_drawn(tmp_path: Path, calls: list[str]) -> None:
-    drawn = materials.draw(scene_at("train", 8), TRAINED_FACES)
+    drawn = draw(scene_at("train", 8), TRAINED_FACES)
     pictures = made_in(tmp_path).pictures("train")
     assert len(pictures) == 9
     assert np.array_equal(pictures.labels[8], [drawn.shape_labels, drawn.colour_labels])
@@ -167,13 +168,12 @@ def test_a_split_is_drawn_in_its_own_faces(
     tmp_path: Path, calls: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     faces_used = set[tuple[str, ...]]()
-    real = materials.draw
 
-    def draw(scene: Scene, faces: tuple[str, ...]) -> object:
+    def noted(scene: Scene, faces: tuple[str, ...]) -> object:
         faces_used.add(faces)
-        return real(scene, faces)
+        return draw(scene, faces)
 
-    monkeypatch.setattr(materials, "draw", draw)
+    monkeypatch.setattr(materials, "draw", noted)
     made_in(tmp_path).pictures("train")
     assert faces_used == {TRAINED_FACES}
     made_in(tmp_path).pictures("held_out")
