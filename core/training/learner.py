@@ -80,7 +80,7 @@ class Learner:
             self._compile()
 
     def _compile(self) -> None:
-        """Fuse what lies between the matrix products; halves a step's time on a CPU.
+        """Fuse what lies between the matrix products, which takes long on a CPU.
 
         All layers share one piece of code, which is compiled anew for each adapter, each set of
         weights that learn, and validation: more often than torch allows by itself.
