@@ -8,7 +8,6 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -111,6 +110,41 @@ def picture_tokens(mask: np.ndarray) -> int:
 MakeDialogue = Callable[[random.Random, Split], Dialogue]
 
 
+class DialogueBatches:
+    """A stage's dialogues as batches: always the same ones for the same step.
+
+    Args:
+        course: knows the media and the vocabulary.
+        name: of the stage; decides which dialogues are drawn.
+        make: draws one.
+        num_rows: in a batch.
+    """
+
+    def __init__(self, course: Course, name: str, make: MakeDialogue, num_rows: int) -> None:
+        self._course, self._name, self._make, self._num_rows = course, name, make, num_rows
+        self._encoders: dict[Split, RowEncoder] = {}
+        self._pad_id = int(course.learner.config.pad_token_id)
+        self._pool: tuple[int, list[Row]] = (-1, [])
+
+    def of_step(self, step: int) -> list[Batch]:
+        """What one step learns."""
+        number, part = divmod(step, NUM_PARTS)
+        if number != self._pool[0]:
+            rng = random.Random(f"{self._name}-{number}")
+            self._pool = number, self._rows(rng, "train", self._num_rows * NUM_PARTS)
+        return pooled_batches(self._pool[1], part, self._pad_id)
+
+    def held_out(self, num: int) -> list[Batch]:
+        """What validation asks: this many dialogues."""
+        rows = self._rows(random.Random(f"{self._name}-validation"), "held_out", num)
+        return collate_by_length(rows, self._pad_id, NUM_PARTS)
+
+    def _rows(self, rng: random.Random, split: Split, num: int) -> list[Row]:
+        if split not in self._encoders:
+            self._encoders[split] = self._course.row_encoder(split)
+        return [self._encoders[split].encode(self._make(rng, split)) for _ in range(num)]
+
+
 def dialogue_stage(
     course: Course,
     name: str,
@@ -121,20 +155,19 @@ def dialogue_stage(
     adapter: Adapters = None,
     projector: str = "speech",
     learns_encoder: bool = False,
-    num_validation: int | None = None,
+    num_validation: int = NUM_VALIDATION,
 ) -> Stage:
     """A stage that learns replies: one loss for text, pictures, sounds and both.
 
     Args:
         learns_encoder: the vision encoder is among the parameters, so that its outputs are
             computed anew for every batch.
-        num_validation: dialogues that validation asks (default: NUM_VALIDATION).
+        num_validation: dialogues that validation asks.
     """
     learner = course.learner
-    encoders: dict[Split, RowEncoder] = {}
+    dialogues = DialogueBatches(course, name, make, batch_size)
     if learns_encoder:
         course.pictures.clear()  # what earlier stages kept is not what this encoder will say
-    pad_id = int(learner.config.pad_token_id)
 
     def encodings(split: Split, indices: tuple[int, ...]) -> dict[int, Encoding]:
         if not learns_encoder:
@@ -142,35 +175,21 @@ def dialogue_stage(
         unique = tuple(dict.fromkeys(indices))
         return encode_pictures(learner, course.materials.pictures(split), unique)
 
-    def run(split: Split, batches: list[Batch]) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        """Loss, and where the replies are right, of each batch."""
-        results = []
-        for batch in batches:
-            with learner.autocast():
-                sounds = course.sound_encodings(split) if batch.sounds else None
-                pictures = encodings(split, batch.pictures) if batch.pictures else None
-                embeddings = learner.embed(batch, pictures, sounds, projector)
-                results.append(learner.loss_and_hits(batch, embeddings, adapter))
-        return results
-
-    def rows(rng: random.Random, split: Split, num: int) -> list[Row]:
-        if split not in encoders:
-            encoders[split] = course.row_encoder(split)
-        return [encoders[split].encode(make(rng, split)) for _ in range(num)]
-
-    @lru_cache(maxsize=1)
-    def pool(number: int) -> list[Row]:
-        return rows(random.Random(f"{name}-{number}"), "train", batch_size * NUM_PARTS)
+    def run(split: Split, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Loss, and where the replies are right."""
+        with learner.autocast():
+            sounds = course.sound_encodings(split) if batch.sounds else None
+            pictures = encodings(split, batch.pictures) if batch.pictures else None
+            embeddings = learner.embed(batch, pictures, sounds, projector)
+            return learner.loss_and_hits(batch, embeddings, adapter)
 
     def loss(step: int) -> torch.Tensor:
-        batches = pooled_batches(pool(step // NUM_PARTS), step % NUM_PARTS, pad_id)
-        return torch.stack([loss for loss, _ in run("train", batches)]).mean()
+        return torch.stack([run("train", batch)[0] for batch in dialogues.of_step(step)]).mean()
 
     @torch.no_grad()
     def validate() -> dict[str, float]:
-        rng, num = random.Random(f"{name}-validation"), num_validation or NUM_VALIDATION
-        batches = collate_by_length(rows(rng, "held_out", num), pad_id, NUM_PARTS)
-        return shares_right(batches, [hits.cpu() for _, hits in run("held_out", batches)])
+        batches = dialogues.held_out(num_validation)
+        return shares_right(batches, [run("held_out", batch)[1].cpu() for batch in batches])
 
     learner.freeze_all_but(parameters)
     return Stage(name, parameters, schedule, loss, validate)

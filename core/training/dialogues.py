@@ -158,13 +158,13 @@ TRANSLATE_TYPED: Final = (
 # Each kind of dialogue, and how often it is had.
 _MAKERS: Final[tuple[tuple[Callable[[random.Random, Split], tuple[Turn, ...]], int], ...]] = (
     (_one, 24),
-    (_worked_out, 24),
+    (_worked_out, 34),
     (_several, 6),
     (chain_turns, 7),
     (_described_picture, 10),
     (_described_pair, 5),
     (_repeat, 3),
-    (_translated, 25),
+    (_translated, 28),
 )
 
 

@@ -28,7 +28,8 @@ pictures and speech that the code makes itself. It knows a small world and says 
 def export(learner: Learner, tokenizer: RawTokenizer, folder: Path) -> None:
     """Write the whole model folder, bfloat16."""
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(base_tensors(learner), folder / "model.safetensors", {"format": "pt"})
+    tensors = {name: stored(tensor) for name, tensor in base_tensors(learner).items()}
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
     learner.config.architectures = ["Phi4MultimodalForCausalLM"]
     learner.config.dtype = torch.bfloat16
     learner.config.save_pretrained(folder)
@@ -53,20 +54,24 @@ def export(learner: Learner, tokenizer: RawTokenizer, folder: Path) -> None:
 
 
 def base_tensors(learner: Learner) -> dict[str, torch.Tensor]:
-    """Every tensor but the LoRAs, by native name; the tied head is the embedding."""
+    """The learner's own tensors but the LoRAs, by native name; the tied head is the embedding."""
     return {
-        name.replace(".base_layer", ""): tensor.detach().to("cpu", torch.bfloat16).contiguous()
+        name.replace(".base_layer", ""): tensor
         for name, tensor in learner.causal_lm.state_dict().items()
         if ".lora_" not in name and name != "lm_head.weight"
     }
 
 
+def stored(tensor: torch.Tensor) -> torch.Tensor:
+    """As a model folder has it: bfloat16."""
+    return tensor.detach().to("cpu", torch.bfloat16).contiguous()
+
+
 def _save_adapter(learner: Learner, name: str, folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     state = get_peft_model_state_dict(learner.peft, adapter_name=name)
-    tensors = {key: value.detach().to("cpu", torch.bfloat16) for key, value in state.items()}
     save_file(
-        {key: value.contiguous() for key, value in tensors.items()},
+        {key: stored(value) for key, value in state.items()},
         folder / "adapter_model.safetensors",
         {"format": "pt"},
     )

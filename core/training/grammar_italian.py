@@ -26,6 +26,15 @@ PREPOSITIONS: Final = {
 }
 # A preposition and the definite article: its stem, by which the article's forms follow.
 MELTED: Final = {"in": "ne", "su": "su", "a": "a"}
+BEAUTIFUL: Final = {
+    "il ": "bel ",
+    "lo ": "bello ",
+    "la ": "bella ",
+    "l'": "bell'",
+    "i ": "bei ",
+    "gli ": "begli ",
+    "le ": "belle ",
+}
 MINE: Final = {("m", False): "mio", ("f", False): "mia", ("m", True): "miei", ("f", True): "mie"}
 POSITION: Final = 4  # of Italian in the lexicon's entries
 
@@ -60,12 +69,19 @@ def a(word: str, gender: str) -> str:
     return "uno " if begins_hard(word) else "un "
 
 
+def beautiful(word: str, gender: str, is_plural: bool) -> str:
+    """ "bello" before a noun, which changes as the article does; with its space."""
+    return BEAUTIFUL[the(word, gender, is_plural)]
+
+
 def phrase(np: Phrase) -> str:
-    """ "la mela rossa"."""
+    """ "la mela rossa"; only "bello" stands before the noun."""
     gender, singular, plural = np.noun.others["Italian"]
     noun = plural if np.is_plural else singular
     words = noun
-    if np.adjective:
+    if np.adjective and np.adjective.italian[0] == "bello":
+        words = beautiful(noun, gender, np.is_plural) + noun
+    elif np.adjective:
         words = f"{noun} {agreeing(np.adjective.italian, gender, np.is_plural)}"
     match np.determiner:
         case "the":

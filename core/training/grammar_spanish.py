@@ -57,10 +57,15 @@ def place(preposition: str, np: Phrase) -> str:
     return f"{PREPOSITIONS[preposition]} {phrase(np)}"
 
 
-def object_phrase(np: Phrase) -> str:
-    """A definite person or animal takes "a", before contraction."""
+def object_phrase(np: Phrase, infinitive: str) -> str:
+    """What is done to whom: people take "a", and so do animals one knows or loves.
+
+    Counting them takes none: "contar a" is to tell. Before contraction.
+    """
     is_definite = np.determiner in ("the", "my")
-    return f"a {phrase(np)}" if np.noun.is_alive and is_definite else phrase(np)
+    is_known = np.noun.kind != "animal" or is_definite or infinitive == "amar"
+    takes_a = np.noun.is_alive and is_known and infinitive != "contar"
+    return f"a {phrase(np)}" if takes_a else phrase(np)
 
 
 def clause(said: Clause) -> str:
@@ -73,7 +78,7 @@ def clause(said: Clause) -> str:
         verb = [forms[said.form + NUM_PRESENT * (said.tense == "past")]]
     verb = ["no", *verb] if said.is_negated else verb
     after = [said.often[POSITION]] if said.often else []
-    after += [object_phrase(said.object)] if said.object else []
+    after += [object_phrase(said.object, infinitive)] if said.object else []
     after += [said.manner[POSITION]] if said.manner else []
     after += [place(*said.place)] if said.place else []
     words = [*verb, subject, *after] if said.is_question else [subject, *verb, *after]

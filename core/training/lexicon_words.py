@@ -66,7 +66,7 @@ ADJECTIVE_LINES: Final[dict[str, str]] = {
     """,
     "text": """
         long|lang|+long longue longs longues|largo larga largos largas|lungo lunga lunghi lunghe
-        short|kurz|court courte courts courtes|corto corta cortos cortas|corto corta corti corte
+        short|kurz|court courte courts courtes|corto corta cortos cortas|breve breve brevi brevi
         interesting|interessant|intéressant intéressante intéressants intéressantes|interesante interesante interesantes interesantes|interessante interessante interessanti interessanti
         important|wichtig|important importante importants importantes|importante importante importantes importantes|importante importante importanti importanti
     """,
@@ -114,7 +114,7 @@ VERB_LINES: Final = """
     sleep sleeps slept|schlafen schlafe schläfst schläft geschlafen|dormir dors dors dort dormons dorment dormi|dormir duermo duermes duerme dormimos duermen dormí dormiste durmió dormimos durmieron|dormire dormo dormi dorme dormiamo dormono dormito|-
     dance dances danced|tanzen tanze tanzt tanzt getanzt|danser danse danses danse dansons dansent dansé|bailar bailo bailas baila bailamos bailan bailé bailaste bailó bailamos bailaron|ballare ballo balli balla balliamo ballano ballato|-
     sing sings sang|singen singe singst singt gesungen|chanter chante chantes chante chantons chantent chanté|cantar canto cantas canta cantamos cantan canté cantaste cantó cantamos cantaron|cantare canto canti canta cantiamo cantano cantato|-
-    laugh laughs laughed|lachen lache lachst lacht gelacht|rire ris ris rit rions rient ri|reír río ríes ríe reímos ríen reí reíste rió reímos rieron|ridere rido ridi ride ridiamo ridono riso|-
+    laugh laughs laughed|lachen lache lachst lacht gelacht|rire ris ris rit rions rient ri|reír río ríes ríe reímos ríen reí reíste rio reímos rieron|ridere rido ridi ride ridiamo ridono riso|-
     cry cries cried|weinen weine weinst weint geweint|pleurer pleure pleures pleure pleurons pleurent pleuré|llorar lloro lloras llora lloramos lloran lloré lloraste lloró lloramos lloraron|piangere piango piangi piange piangiamo piangono pianto|-
     work works worked|arbeiten arbeite arbeitest arbeitet gearbeitet|travailler travaille travailles travaille travaillons travaillent travaillé|trabajar trabajo trabajas trabaja trabajamos trabajan trabajé trabajaste trabajó trabajamos trabajaron|lavorare lavoro lavori lavora lavoriamo lavorano lavorato|-
     play plays played|spielen spiele spielst spielt gespielt|jouer joue joues joue jouons jouent joué|jugar juego juegas juega jugamos juegan jugué jugaste jugó jugamos jugaron|giocare gioco giochi gioca giochiamo giocano giocato|-

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer as RawTokenizer
 
 from core.errors import BadModelError
-from core.training.export import base_tensors
+from core.training.export import base_tensors, stored
 from core.training.learner import Learner
 
 # The stage that makes a part, and how its tensors' names begin.
@@ -41,7 +41,9 @@ def save_parts(
     """
     prefixes = tuple(prefix for stage in stages for prefix in PARTS[stage])
     tensors = {
-        name: tensor for name, tensor in base_tensors(learner).items() if name.startswith(prefixes)
+        name: stored(tensor)
+        for name, tensor in base_tensors(learner).items()
+        if name.startswith(prefixes)
     }
     folder.mkdir(parents=True, exist_ok=True)
     save_file(tensors, folder / FILE_NAME, {"format": "pt"})
@@ -57,21 +59,17 @@ def load_parts(learner: Learner, folder: Path) -> frozenset[str]:
     Raises:
         BadModelError: the folder has no part of the recipe's own architecture.
     """
-    own = {
-        name.replace(".base_layer", ""): tensor
-        for name, tensor in learner.causal_lm.state_dict().items()
-        if ".lora_" not in name
-    }
+    own = base_tensors(learner)
     found = set()
     try:
-        with safe_open(folder / FILE_NAME, "pt") as stored:
-            there = set(stored.keys())
+        with safe_open(folder / FILE_NAME, "pt") as kept:
+            there = set(kept.keys())
             for stage, prefixes in PARTS.items():
                 names = [name for name in own if name.startswith(prefixes)]
                 if not there.issuperset(names):
                     continue
                 for name in names:
-                    own[name].copy_(stored.get_tensor(name))
+                    own[name].copy_(kept.get_tensor(name))
                 found.add(stage)
     except (OSError, SafetensorError, RuntimeError) as error:
         raise BadModelError(_problem(folder)) from error

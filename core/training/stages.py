@@ -4,7 +4,7 @@
     vision_encoder   the vision encoder on its own: what does each patch show?
     vision_projector projector alone, then
     vision_joint     projector + encoder, then
-    vision           encoder + projector + vision LoRA, then
+    vision           projector + vision LoRA, then
     vision_pairs     projector + vision LoRA, on two pictures in one question
     speech_encoder   the audio encoder on its own, by CTC
     speech_projector projector alone, on transcription, then

@@ -16,6 +16,7 @@ from tokenizers import Tokenizer as RawTokenizer
 from core.checkpoint import open_checkpoint
 from core.errors import BadModelError
 from core.training.architecture import ADAPTER_RANKS
+from core.training.export import base_tensors
 from core.training.learner import Learner
 
 
@@ -40,12 +41,8 @@ def start_from(learner: Learner, folder: Path) -> None:
         BadModelError: the folder holds no whole model, or one of another architecture.
     """
     checkpoint = open_checkpoint(folder)
-    own = {
-        name.replace(".base_layer", ""): tensor
-        for name, tensor in learner.causal_lm.state_dict().items()
-        if ".lora_" not in name and name != "lm_head.weight"  # which is tied to the embedding
-    }
-    theirs = {name: stored.shape for name, stored in checkpoint.base_tensors.items()}
+    own = base_tensors(learner)
+    theirs = {name: tensor.shape for name, tensor in checkpoint.base_tensors.items()}
     differing = theirs.items() ^ {(name, tuple(tensor.shape)) for name, tensor in own.items()}
     if differing or checkpoint.layout != "native":
         raise BadModelError(

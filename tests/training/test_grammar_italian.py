@@ -52,6 +52,15 @@ def test_articles_suit_the_sound_that_follows(
         ("2 blue shoe", "due scarpe blu"),
         ("3 large dog", "tre cani grandi"),
         ("the 0 tired woman", "le donne stanche"),
+        # "bello" comes first and changes as the article does.
+        ("a beautiful dog", "un bel cane"),
+        ("the beautiful man", "il bell'uomo"),
+        ("the 0 beautiful man", "i begli uomini"),
+        ("the beautiful mirror", "il bello specchio"),
+        ("the 0 beautiful dog", "i bei cani"),
+        ("a beautiful apple", "una bella mela"),
+        ("my beautiful orange", "la mia bell'arancia"),
+        ("2 beautiful cup", "due belle tazze"),
         # An article, but not with one's family.
         ("my dog", "il mio cane"),
         ("my cup", "la mia tazza"),

@@ -93,19 +93,23 @@ def test_places_contract_de_and_el(preposition: str, words: str, said: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("infinitive", "words", "said"),
     [
-        ("the man", "al hombre"),
-        ("the woman", "a la mujer"),
-        ("the 0 dog", "a los perros"),
-        ("my cat", "a mi gato"),
-        ("the house", "la casa"),
-        ("my red shoe", "mi zapato rojo"),
-        ("2 dog", "dos perros"),
+        ("ver", "the man", "al hombre"),
+        ("ver", "the woman", "a la mujer"),
+        ("ver", "a man", "a un hombre"),
+        ("oír", "3 woman", "a tres mujeres"),
+        ("ver", "the 0 dog", "a los perros"),
+        ("ver", "my cat", "a mi gato"),
+        ("ver", "2 dog", "dos perros"),
+        ("amar", "2 dog", "a dos perros"),
+        ("contar", "the 0 dog", "los perros"),
+        ("ver", "the house", "la casa"),
+        ("amar", "my red shoe", "mi zapato rojo"),
     ],
 )
-def test_people_and_animals_that_are_known_take_a(words: str, said: str) -> None:
-    assert contracted(object_phrase(phrase_of(words))) == said
+def test_people_and_animals_that_are_known_take_a(infinitive: str, words: str, said: str) -> None:
+    assert contracted(object_phrase(phrase_of(words), infinitive)) == said
 
 
 YESTERDAY, OFTEN, HERE = (entries(table)[0] for table in (PAST_LINES, OFTEN_LINES, MANNER_LINES))
