@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from core.training.exchange import Exchange, Split
+from core.training.exchange import Exchange, Split, is_held_out
 from core.training.items import COLOURS, Scene, counted, describe
 from core.training.memory import is_told, sample_chain
 from core.training.picture_pairs import ask_about_two
@@ -110,17 +110,22 @@ def chain_turns(rng: random.Random, split: Split) -> tuple[Turn, ...]:
 
 def _described_picture(rng: random.Random, split: Split) -> tuple[Turn, ...]:
     """A picture told in words: the base model learns to read scenes before it sees any."""
-    scene = sample_scene(rng)
-    exchange = ask_about(rng, scene)
-    return (Turn((f"{describe(scene)} {typed(rng, exchange.question)}",), exchange.answer),)
+    while True:
+        scene = sample_scene(rng)
+        exchange = ask_about(rng, scene)
+        told = f"{describe(scene)} {exchange.question}"
+        if is_held_out(told) == (split == "held_out"):
+            return (Turn((typed(rng, told),), exchange.answer),)
 
 
 def _described_pair(rng: random.Random, split: Split) -> tuple[Turn, ...]:
     """Two pictures told in words, and a question about both."""
-    first, second = sample_scene(rng), sample_scene(rng)
-    exchange = ask_about_two(rng, first, second)
-    told = f"{describe(first)} {describe(second)} {typed(rng, exchange.question)}"
-    return (Turn((told,), exchange.answer),)
+    while True:
+        first, second = sample_scene(rng), sample_scene(rng)
+        exchange = ask_about_two(rng, first, second)
+        told = f"{describe(first)} {describe(second)} {exchange.question}"
+        if is_held_out(told) == (split == "held_out"):
+            return (Turn((typed(rng, told),), exchange.answer),)
 
 
 def _repeat(rng: random.Random, split: Split) -> tuple[Turn, ...]:

@@ -64,6 +64,11 @@ def is_held_out(question: str) -> bool:
     return digest[0] % HELD_OUT_SHARE == 0
 
 
+def as_heard(sentence: str) -> str:
+    """The sentence in the spelling of all transcripts: nobody hears how "colour" is spelled."""
+    return re.sub(r"\bcolor\b", "colour", sentence)
+
+
 def capitalised(sentence: str) -> str:
     """The sentence with its first letter large."""
     return sentence[:1].upper() + sentence[1:]
@@ -83,6 +88,6 @@ def asked(
         key: number_in_words(value) if isinstance(value, int) else value
         for key, value in slots.items()
     }
-    spoken = capitalised(template.format(**in_words))
+    spoken = as_heard(capitalised(template.format(**in_words)))
     typed = capitalised(template.format(**slots)) if rng.random() < DIGITS_SHARE else spoken
     return Exchange(skill, typed, spoken, answer, is_closed)

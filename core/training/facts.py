@@ -139,7 +139,7 @@ CAPITALS: Final = {
     "Hungary": "Budapest",
     "Japan": "Tokyo",
     "China": "Beijing",
-    "India": "Delhi",
+    "India": "New Delhi",
     "Egypt": "Cairo",
     "Kenya": "Nairobi",
     "Peru": "Lima",

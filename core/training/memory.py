@@ -48,11 +48,18 @@ _TOLD: Final = (
         tuple(str(age) for age in range(3, 100)),
     ),
     (
-        ("I live in {}.", "my home is in {}.", "I come from {}."),
+        ("I live in {}.", "my home is in {}.", "my house is in {}."),
         "{} is a fine place.",
-        ("where do I live?", "where do I come from?", "where is my home?"),
+        ("where do I live?", "where is my home?", "which city do I live in?"),
         "You live in {}.",
         tuple(facts.CAPITALS.values()),
+    ),
+    (
+        ("I come from {}.", "I am from {}."),
+        "{} is a fine country.",
+        ("where do I come from?", "which country do I come from?", "where am I from?"),
+        "You come from {}.",
+        tuple(facts.CAPITALS),
     ),
     (
         ("I have a {}.", "my pet is a {}.", "at home I have a {}."),
@@ -87,9 +94,10 @@ def _said(question: str, answer: str, skill: str = "follow-up") -> Exchange:
 
 
 def _and(rng: random.Random, what: str, answer: str) -> Exchange:
-    return _said(
-        rng.choice(("and {}?", "what about {}?", "and what about {}?")).format(what), answer
-    )
+    """A follow-up about something else; "of Spain" can only follow "and"."""
+    wordings = ("and {}?", "what about {}?", "and what about {}?")
+    num = 1 if what.startswith("of ") else len(wordings)
+    return _said(rng.choice(wordings[:num]).format(what), answer)
 
 
 def _capitals(rng: random.Random) -> Iterator[Exchange]:
@@ -209,13 +217,18 @@ def follow_ups(rng: random.Random) -> Chain:
 
 
 def sample_chain(rng: random.Random, split: Split) -> Chain:
-    """A chain of the split, by all that is asked in it.
+    """A chain of the split, by all that is asked in it, as Exchange.belongs_to has it.
 
     A trained one does not begin with a question that is held out by itself.
     """
     while True:
         chain = told(rng) if rng.random() < 0.5 else follow_ups(rng)
-        whole = " ".join(exchange.question for exchange in chain)
-        is_trained = not is_held_out(whole) and chain[0].belongs_to("train")
-        if is_held_out(whole) if split == "held_out" else is_trained:
+        typed, spoken = (
+            " ".join(getattr(exchange, form) for exchange in chain)
+            for form in ("question", "spoken")
+        )
+        is_trained = not (is_held_out(typed) or is_held_out(spoken)) and chain[0].belongs_to(
+            "train"
+        )
+        if is_held_out(spoken) if split == "held_out" else is_trained:
             return chain

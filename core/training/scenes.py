@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable
 from typing import Final
 
+from core.training.exchange import as_heard
 from core.training.facts import WORDS, with_article
 from core.training.items import (
     COLOURS,
@@ -41,6 +42,8 @@ WORD_SHARE: Final = 0.3  # of the scenes
 NUMBER_SHARE: Final = 0.25  # of the words
 MAX_NUMBER: Final = 999
 NUM_SHAPES_WEIGHTS: Final = (3, 3, 3, 2, 2, 2)  # of one shape, of two, ...
+# The places in the middle of a side, and the corners that are on that side too.
+CORNERS_BESIDE: Final = {1: (0, 2), 3: (0, 6), 5: (2, 8), 7: (6, 8)}
 MAX_SHAPES: Final = len(NUM_SHAPES_WEIGHTS)
 
 WORDINGS: Final[dict[str, tuple[str, ...]]] = {
@@ -152,7 +155,7 @@ def _ask(
     rng: random.Random, skill: str, wordings: tuple[str, ...], answer: str, **slots: str
 ) -> Exchange:
     question = capitalised(rng.choice(wordings).format(**slots))
-    return Exchange(skill, question, question, f"{capitalised(answer)}.")
+    return Exchange(skill, question, as_heard(question), f"{capitalised(answer)}.")
 
 
 def _there_are(num: int, noun: str = "shape") -> str:
@@ -219,9 +222,12 @@ def _size_of(rng: random.Random, scene: Scene) -> Exchange | None:
     return _ask(rng, "size", WORDINGS["size"], answer, shape=item.shape)
 
 
-def _what_at(rng: random.Random, scene: Scene) -> Exchange:
+def _what_at(rng: random.Random, scene: Scene) -> Exchange | None:
+    """Of a place that nobody could take for a whole side with something else on it."""
     by_place = {item.place: item for item in scene.items}
     place = rng.choice(tuple(by_place)) if rng.random() < 0.8 else rng.randrange(len(PLACES))
+    if by_place.keys() & set(CORNERS_BESIDE.get(place, ())):
+        return None
     item = by_place.get(place)
     subject = with_article(item.name) if item else "nothing"
     answer = f"{subject} is {PLACES[place]}"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import re
+from functools import cache
 from typing import Final
 
 from core.training import facts
@@ -126,4 +128,11 @@ def _invented_word(rng: random.Random) -> str:
     pairs = ("bcdfghjklmnprstvwz", "aeiou")
     first = rng.randrange(2)
     word = "".join(rng.choice(pairs[(first + i) % 2]) for i in range(length))
-    return word if word not in facts.WORDS else f"{word}o"
+    return word if word not in _meaningful() else _invented_word(rng)
+
+
+@cache
+def _meaningful() -> frozenset[str]:
+    """Every word that the tables of the world have."""
+    sources = (getattr(facts, name) for name in dir(facts) if name.isupper())
+    return frozenset(re.findall(r"[a-z]+", " ".join(map(str, sources)).lower()))

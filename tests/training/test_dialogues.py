@@ -89,8 +89,9 @@ def test_typing_changes_case_and_last_mark_alone_and_mostly_nothing() -> None:
 
 
 def said(question: str) -> str:
-    """The question with its numbers as words: by this form a question is held out."""
-    return re.sub(r"\d+", lambda found: number_in_words(int(found[0])), question)
+    """The question as it is heard, numbers as words: by this form a question is held out."""
+    in_words = re.sub(r"\d+", lambda found: number_in_words(int(found[0])), question)
+    return re.sub(r"\b([Cc])olor\b", r"\1olour", in_words)
 
 
 def test_a_single_question_of_a_split_is_of_that_split() -> None:

@@ -37,7 +37,8 @@ READ = (
         "Your favourite colour is {}.",
     ),
     (r"(?:i am|i'm|my age is) (\d+)", "You are {} years old."),
-    (r"(?:i live in|home is in|i come from) ([a-z ]+)$", "You live in {}."),
+    (r"(?:i live in|home is in|house is in) ([a-z ]+)$", "You live in {}."),
+    (r"(?:i come from|i am from) ([a-z]+)$", "You come from {}."),
     (r"(?:i have a|pet is a) ([a-z]+)$", "You have a {}."),
 )
 
@@ -54,7 +55,8 @@ def reply_to_what_was_told(statement: str) -> str:
     for pattern, reply in READ:
         if found := re.search(pattern, said):
             value = found[1]
-            proper = value.title() if "name" in reply or "live" in reply else value
+            is_proper = any(word in reply for word in ("name", "live", "come"))
+            proper = value.title() if is_proper else value
             return reply.format(proper)
     raise AssertionError(statement)
 
@@ -66,14 +68,14 @@ def test_what_was_told_is_what_is_said_back() -> None:
 
 def test_what_is_told_is_heard() -> None:
     for statement, question in chains(told):
-        (value,) = re.findall(r"\S+(?: City)?(?=[.]$)", question.answer.replace(" years old", ""))
+        (value,) = re.findall(r"(?:New )?\S+(?: City)?(?=[.]$)", question.answer.replace(" years old", ""))
         assert value.lower() in statement.answer.lower()
         assert value.lower() in statement.question.lower()
         assert value.lower() not in question.question.lower()
 
 
 def test_every_way_to_tell_and_to_ask_is_used() -> None:
-    replies = {re.sub(r"\d+|\S+(?: City)?[.]$", "", q.answer) for _, q in chains(told)}
+    replies = {re.sub(r"\d+|(?:New )?\S+(?: City)?[.]$", "", q.answer) for _, q in chains(told)}
     assert len(replies) == len(READ)
     asked = {question.question for _, question in chains(told)}
     assert {capitalised(question) for question in NAME_ASKED} <= asked

@@ -70,7 +70,7 @@ def test_spoken_questions_hold_no_digits_and_say_what_is_typed(maker: Maker) -> 
     for exchange in many(maker):
         assert not re.search(r"\d", exchange.spoken)
         in_words = re.sub(r"\d+", lambda m: facts.number_in_words(int(m[0])), exchange.question)
-        assert words_of(in_words) == words_of(exchange.spoken)
+        assert words_of(in_words).replace("color ", "colour ") == words_of(exchange.spoken)
         assert numbers_in(exchange.question) == numbers_in(exchange.spoken)
 
 
