@@ -1,4 +1,4 @@
-"""The vision encoder's first weights: each attention head looks at one neighbouring patch.
+"""The vision encoder's first weights: four attention heads look at a neighbouring patch each.
 
 A transformer that begins without any notion of nearness needs far more pictures than the recipe
 draws to find it. Positions begin as sines and cosines in the first numbers of each patch, and
@@ -18,13 +18,21 @@ from torch import nn
 
 NUM_FREQUENCIES: Final = 8  # for each axis; sine and cosine make 16 numbers of it
 SHARPNESS: Final = 1.5
-NEAR: Final = ((0, -1), (0, 1), (-1, 0), (1, 0))  # row and column steps of the four heads
+NEAR: Final = (
+    (0, -1),
+    (0, 1),
+    (-1, 0),
+    (1, 0),
+)  # row and column steps of four heads; others begin at random
 FAR: Final = ((-1, -1), (-1, 1), (1, -1), (1, 1))
 
 
 @torch.no_grad()
 def begin_local(vision: nn.Module, num_patches_a_side: int) -> None:
-    """Set positions, queries and keys of a Phi4MultimodalVisionModel with four heads of 32."""
+    """Set positions, and queries and keys of four heads, of a Phi4MultimodalVisionModel.
+
+    Its heads are 32 wide, of which it has four or more.
+    """
     frequencies = math.pi / 2 * 2.0 ** (-torch.arange(NUM_FREQUENCIES) / 2)  # radians a patch
     num_positional = 4 * NUM_FREQUENCIES
     embeddings = vision.get_submodule("embeddings")

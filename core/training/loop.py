@@ -18,10 +18,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.optim import Optimizer
 
+from core.errors import BadModelError
 from core.training.optimizers import make_optimizers, restore_state, state_tensors
 
 CHECKPOINT_EVERY_S: Final = 60.0
@@ -80,12 +82,16 @@ def learn(stage: Stage, folder: Path, limit_s: float = math.inf) -> dict[str, fl
         limit_s: fewer steps are taken where all of them would take longer, from here on.
     Returns:
         Its validation figures, also kept in `<folder>/<name>.json` with the loss history.
+    Raises:
+        BadModelError: the checkpoint is another recipe's: it has other parameters.
     """
     schedule = stage.schedule
     optimizers = make_optimizers(stage.parameters, schedule.learning_rate, schedule.weight_decay)
     checkpoint = folder / f"{stage.name}.safetensors"
-    step, history = _resume(stage, optimizers, checkpoint)
     record_path, num_planned = folder / f"{stage.name}.json", stage.schedule.num_steps
+    step, history, num_left_over = _resume(stage, optimizers, checkpoint)
+    if math.isfinite(limit_s) and num_left_over:  # until this run knows better
+        stage.schedule.num_steps = min(num_planned, num_left_over)
     if record_path.exists() and step > 0:
         record: dict[str, Any] = json.loads(record_path.read_text())
         if record["num_planned"] == num_planned and step >= record["num_steps"]:
@@ -150,7 +156,8 @@ def _save(
         tensors[f"weight.{name}"] = parameter.detach().contiguous()
         for key, value in state_tensors(optimizers, parameter).items():
             tensors[f"{key}.{name}"] = value.contiguous()
-    metadata = {"step": str(step), "history": json.dumps(history)}
+    num_steps = str(stage.schedule.num_steps)
+    metadata = {"step": str(step), "num_steps": num_steps, "history": json.dumps(history)}
     partial = path.with_suffix(".part")
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file(tensors, partial, metadata)
@@ -159,24 +166,28 @@ def _save(
 
 def _resume(
     stage: Stage, optimizers: list[Optimizer], path: Path
-) -> tuple[int, list[tuple[int, float]]]:
+) -> tuple[int, list[tuple[int, float]], int]:
+    """Steps taken, the losses on the way, and of how many steps (0 where nobody knows)."""
     if not path.exists():
-        return 0, []
-    from safetensors import safe_open
-
+        return 0, [], 0
     with safe_open(path, "pt") as opened:
         metadata = opened.metadata()
     kept: dict[str, dict[str, torch.Tensor]] = {}
     for key, tensor in load_file(path).items():
         kind, name = key.split(".", 1)
         kept.setdefault(name, {})[kind] = tensor
+    if kept.keys() != stage.parameters.keys():
+        raise BadModelError(
+            f"{path} was left by a recipe whose stage learned other weights: remove it, and the "
+            "stage begins anew."
+        )
     for name, parameter in stage.parameters.items():
         state = kept[name]
         parameter.data.copy_(state.pop("weight"))
         if state:
             restore_state(optimizers, parameter, state)
     history = [(int(step), float(loss)) for step, loss in json.loads(metadata["history"])]
-    return int(metadata["step"]), history
+    return int(metadata["step"]), history, int(metadata.get("num_steps", 0))
 
 
 def _report(stage: Stage, step: int, loss: float, step_s: float) -> None:

@@ -48,9 +48,14 @@ CLIP_SHARES: Final[dict[ClipKind, float]] = {
     "pair": 0.04,
     "translation": 0.38,
 }
-# Modules whose source decides what a medium is.
-DRAWN_BY: Final = ("camera", "draw", "facts", "fonts", "items", "lettering", "scenes", "shapes")
-SPOKEN_BY: Final = ("room", "speech", "voices")
+# Files whose source decides what a medium is.
+ROOT: Final = Path(__file__).resolve().parents[2]
+_DRAWING: Final = "camera draw facts fonts items lettering scene_list scenes shapes".split()
+DRAWN_BY: Final = (*(f"core/training/{name}.py" for name in _DRAWING), "vision/tiles.py")
+SPOKEN_BY: Final = (
+    *(f"core/training/{name}.py" for name in ("room", "speech", "voices")),
+    "audio/log_mel.py",
+)
 
 
 @dataclass(frozen=True)
@@ -132,6 +137,7 @@ def make_pictures(folder: Path, split: Split, num: int, progress: Progress) -> P
     }
     wanted = {"num": num, "made_by": _fingerprint(DRAWN_BY)}
     if not (done.exists() and json.loads(done.read_text()) == wanted):
+        done.unlink(missing_ok=True)  # what is there now is not done any more
         folder.mkdir(parents=True, exist_ok=True)
         arrays = {
             name: np.lib.format.open_memmap(folder / f"{name}.npy", "w+", dtype, shape)
@@ -148,8 +154,7 @@ def make_pictures(folder: Path, split: Split, num: int, progress: Progress) -> P
 
 def _fingerprint(names: tuple[str, ...]) -> str:
     """Of the code that makes a medium, so that old media never go with new code."""
-    folder = Path(__file__).parent
-    sources = "".join((folder / f"{name}.py").read_text("utf-8") for name in names)
+    sources = "".join((ROOT / name).read_text("utf-8") for name in names)
     return hashlib.sha256(sources.encode()).hexdigest()
 
 
@@ -173,6 +178,7 @@ def make_clips(folder: Path, split: Split, num: int, num_scenes: int, progress: 
     said = hashlib.sha256("\n".join(clip.spoken for clip in about).encode()).hexdigest()
     wanted = {"num": num, "said": said, "made_by": _fingerprint(SPOKEN_BY)}
     if not (done.exists() and json.loads(done.read_text()) == wanted):
+        done.unlink(missing_ok=True)  # what is there now is not done any more
         folder.mkdir(parents=True, exist_ok=True)
         mels: list[np.ndarray] = []
         speak = partial(_speak_chunk, num_scenes)

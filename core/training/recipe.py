@@ -94,8 +94,13 @@ def main(argv: Sequence[str]) -> int:
         return 2
     names, folder = _stages_to_run(options, course.goes_on), _checkpoint_folder(options)
     for number, name in enumerate(names):
-        left_s = options.minutes * 60 - (time.monotonic() - begun)
-        figures = learn(STAGES[name](course), folder, _time_for(names[number:], left_s))
+        try:
+            stage = STAGES[name](course)  # makes its media first
+            left_s = options.minutes * 60 - (time.monotonic() - begun)
+            figures = learn(stage, folder, _time_for(names[number:], left_s))
+        except TriadError as error:
+            print(error, file=sys.stderr)
+            return 2
         print(f"{name}: {figures}", flush=True)
         if name in PARTS:
             ready = {*course.goes_on, *names[: number + 1]}

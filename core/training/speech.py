@@ -6,7 +6,6 @@ Leaves out: what is said (world.py, scenes.py) and features (audio/log_mel.py).
 from __future__ import annotations
 
 import random
-import shutil
 from typing import Final
 
 import numpy as np
@@ -18,7 +17,6 @@ from core.training.voices import RATE_HZ, Voice, VoiceGroup, sample_voice, synth
 __all__ = [  # with what a caller of speak may also want
     "Voice",
     "change_speed",
-    "has_synthesizer",
     "record",
     "reshape",
     "speak",
@@ -48,11 +46,6 @@ def speak(text: str, rng: random.Random, group: VoiceGroup) -> np.ndarray:
     """
     spoken = synthesize(text, sample_voice(rng, group))
     return record(reshape(spoken, rng) if group == "trained" else spoken, rng)
-
-
-def has_synthesizer() -> bool:
-    """True where espeak-ng is installed; voices.missing_synthesizers asks for all three."""
-    return shutil.which("espeak-ng") is not None
 
 
 def reshape(waveform: np.ndarray, rng: random.Random) -> np.ndarray:

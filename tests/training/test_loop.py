@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from core.errors import BadModelError
 from core.training import loop
 from core.training.loop import Schedule, Stage, learn
 
@@ -109,6 +110,35 @@ def test_a_stage_with_little_time_takes_fewer_steps_and_still_anneals(
     assert schedule.rate_at(len(hurried.steps)) == pytest.approx(0.02)
     learn(again.stage, tmp_path, limit_s=60.0)
     assert again.steps == []
+
+
+def test_a_hurried_stage_that_is_killed_goes_on_as_slowly_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = itertools.count()
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: float(next(seconds))))
+    monkeypatch.setattr(loop, "REPORT_EVERY_S", 2.0)
+    monkeypatch.setattr(loop, "CHECKPOINT_EVERY_S", -1.0)
+    killed = Toy(num_steps=1000, killed_at=40)
+    with pytest.raises(KilledError):
+        learn(killed.stage, tmp_path, limit_s=60.0)
+    before = killed.stage.schedule.rate_at(40)
+    resumed = Toy(num_steps=1000)
+    rates: list[float] = []
+    resumed.stage.loss = lambda step: (
+        rates.append(resumed.stage.schedule.rate_at(step)) or resumed.loss(step)
+    )
+    learn(resumed.stage, tmp_path, limit_s=20.0)
+    assert before < 0.5
+    assert max(rates) <= before + 0.01
+
+
+def test_a_checkpoint_of_other_weights_is_refused_and_named(tmp_path: Path) -> None:
+    learn(Toy().stage, tmp_path)
+    other = Toy()
+    other.stage.parameters.pop("bias")
+    with pytest.raises(BadModelError, match=r"toy\.safetensors was left by a recipe"):
+        learn(other.stage, tmp_path)
 
 
 def test_a_stage_with_time_enough_takes_all_its_steps(

@@ -229,19 +229,35 @@ def test_media_half_made_are_made_anew(tmp_path: Path, calls: list[str]) -> None
     assert json.loads((tmp_path / "clips-train" / "done.json").read_text())["num"] == 20
 
 
+def test_media_that_a_killed_run_began_to_change_are_not_taken_for_the_old_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> Iterator[None]:
+        raise KeyboardInterrupt
+        yield
+
+    made_in(tmp_path).clips("train")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(materials, "_in_pool", killed)
+        materials.make_clips(tmp_path / "clips-train", "train", 4, 12, lambda *_: None)
+    assert not (tmp_path / "clips-train" / "done.json").exists()
+
+
 @pytest.mark.parametrize("names", [DRAWN_BY, SPOKEN_BY])
 def test_the_fingerprint_changes_with_every_source_and_with_no_other_file(
     names: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here = Path(materials.__file__).parent
-    for name in (*names, "knowledge"):
-        (tmp_path / f"{name}.py").write_text((here / f"{name}.py").read_text("utf-8"), "utf-8")
-    monkeypatch.setattr(materials, "__file__", str(tmp_path / "materials.py"))
+    other = "core/training/knowledge.py"
+    for name in (*names, other):
+        copy = tmp_path / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_text((materials.ROOT / name).read_text("utf-8"), "utf-8")
+    monkeypatch.setattr(materials, "ROOT", tmp_path)
     found = {materials._fingerprint(names)}
-    (tmp_path / "knowledge.py").write_text("# changed")
+    (tmp_path / other).write_text("# changed")
     assert materials._fingerprint(names) in found
     for name in names:
-        path = tmp_path / f"{name}.py"
+        path = tmp_path / name
         path.write_text(path.read_text("utf-8") + "# changed\n", "utf-8")
         found.add(materials._fingerprint(names))
     assert len(found) == 1 + len(names)

@@ -68,7 +68,9 @@ def test_what_was_told_is_what_is_said_back() -> None:
 
 def test_what_is_told_is_heard() -> None:
     for statement, question in chains(told):
-        (value,) = re.findall(r"(?:New )?\S+(?: City)?(?=[.]$)", question.answer.replace(" years old", ""))
+        (value,) = re.findall(
+            r"(?:New )?\S+(?: City)?(?=[.]$)", question.answer.replace(" years old", "")
+        )
         assert value.lower() in statement.answer.lower()
         assert value.lower() in statement.question.lower()
         assert value.lower() not in question.question.lower()

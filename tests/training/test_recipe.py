@@ -115,7 +115,7 @@ def test_a_vision_encoder_that_has_learned_is_asked_anew(run: Run) -> None:
     options = recipe._parser().parse_args(["--work", str(run.work), *BARE])
     course = recipe._course(options, Tokenizer(vocabulary.train_tokenizer().to_str()))
     before = course.picture_encodings("held_out", (0,))[0][0].clone()
-    stage = vision_stages.vision(course)
+    stage = vision_stages.vision_joint(course)
     with torch.no_grad():
         for name, parameter in stage.parameters.items():
             if ".img_processor." in name:
