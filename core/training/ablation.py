@@ -2,8 +2,8 @@
 
 First the routes: every skill is asked with no adapter, with each one and with both at once; only
 the matching one should answer. Then what fine-tuning would have cost: from the same beginning, on
-the same spoken questions and for the same number of steps, a fresh speech LoRA learns, and after
-it the whole base model; text is asked before and after.
+the same dialogues and for the same number of steps, a fresh speech LoRA learns, and after it the
+whole base model, at several rates; text is asked before and after.
 A reply counts when the likeliest token is right at every place, as greedy decoding has it.
 Leaves out: the shipped model's scores (evaluate.py).
 """
@@ -24,13 +24,15 @@ import torch
 from core.errors import TriadError
 from core.tokenizer import Tokenizer
 from core.training.ablation_plot import plot_ablation
+from core.training.command import not_negative, positive, problem_with_file
 from core.training.course import Course, MakeDialogue, dialogue_stage
-from core.training.dialogues import Dialogue, picture_turn, text_dialogue
+from core.training.dialogues import Dialogue, picture_turn, text_turn
+from core.training.evaluate import weights_sha256
 from core.training.exchange import Split
 from core.training.learner import Adapters, Learner
 from core.training.loop import Schedule, learn
 from core.training.materials import Materials
-from core.training.recipe import ROOT, check_tools, print_progress
+from core.training.recipe import ROOT, check_device, check_tools, print_progress
 from core.training.scene_list import scene_at
 from core.training.scenes import ask_about
 from core.training.sound_dialogues import SoundDialogues
@@ -44,6 +46,8 @@ ADAPTERS: Final[dict[str, Adapters]] = {
     "both at once": ("vision", "speech"),
 }
 BOTH_SPLITS_NUM: Final = 2000  # media to learn from, where the recipe's are not at hand
+LORA_RATE: Final = 1e-3
+FULL_RATES: Final = (1e-4, 3e-4, 1e-3)  # fine-tuning that forgets less learns less: both are shown
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ def skills(course: Course) -> dict[str, Skill]:
         return Dialogue((picture_turn(rng, index, ask_about(rng, scene_at(split, index))),))
 
     return {
-        "text": Skill(text_dialogue, "no adapter"),
+        "text": Skill(alone(text_turn), "no adapter"),
         "picture questions": Skill(picture, "vision"),
         "transcription": Skill(alone(talk.transcription), "speech"),
         "spoken questions": Skill(alone(talk.answer), "speech"),
@@ -126,7 +130,9 @@ def fine_tuning_table(
         print(f"{label:<32}{table[label]}", flush=True)
 
     learner = course.learner
-    for label, adapter in (("speech LoRA", "speech"), ("full fine-tuning", None)):
+    arms: list[tuple[str, Adapters, float]] = [("speech LoRA", "speech", LORA_RATE)]
+    arms += [(f"full fine-tuning at {rate:g}", None, rate) for rate in FULL_RATES]
+    for label, adapter, rate in arms:
         start_from(learner, folder)
         learner.reset_adapter("speech")
         if not table:
@@ -140,10 +146,11 @@ def fine_tuning_table(
             course,
             label.replace(" ", "-"),
             {**speech_projector_parameters(learner, "speech"), **learned},
-            Schedule(num_steps, 1e-3 if adapter else 3e-4),
+            Schedule(num_steps, rate),
             64,
             SoundDialogues(course.materials).speech,
             adapter,
+            draw="fine-tuning",
         )
         learn(stage, work)
         note(label, adapter)
@@ -152,9 +159,14 @@ def fine_tuning_table(
 
 def main(argv: Sequence[str]) -> int:
     """Run the command line; returns the exit code."""
-    options = _parser().parse_args(argv)
+    parser = _parser()
+    options = parser.parse_args(argv)
+    path = options.json or options.model / "ablation.json"
+    if problem := problem_with_file(path):
+        parser.error(f"--json {path}: {problem}")
     try:
         check_tools()
+        check_device(options.device)
         raw = tokenizer_of(options.model)
         learner = Learner(raw, 0, options.device)
         start_from(learner, options.model)
@@ -165,7 +177,11 @@ def main(argv: Sequence[str]) -> int:
     materials = Materials(options.work / "materials", num, num, num, print_progress)
     course = Course(learner, Tokenizer(raw.to_str()), materials)
     print("Right replies, in percent, by the adapter that is active:")
+    weights = weights_sha256(options.model)
     record: dict[str, Any] = {
+        "weights_sha256": weights,
+        "device": options.device,
+        "dtype": str(learner.dtype).removeprefix("torch."),
         "num": options.num,
         "routes": route_table(course, options.num),
         "right": {name: skill.right for name, skill in skills(course).items()},
@@ -173,14 +189,15 @@ def main(argv: Sequence[str]) -> int:
     if options.steps:
         print(f"Learning to hear for {options.steps} steps:")
         record["num_steps"] = options.steps
+        # Never another model's, or another number of steps.
+        work = options.work / f"stages-{weights[:12]}-{options.steps}"
         record["fine_tuning"] = fine_tuning_table(
-            course, options.model, options.steps, options.num, options.work / "stages"
+            course, options.model, options.steps, options.num, work
         )
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    plot_ablation(record, options.json.with_suffix(".png"))
+    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    plot_ablation(record, path.with_suffix(".png"))
     print(markdown_tables(record))
-    print(f"Wrote {options.json} and {options.json.with_suffix('.png')}.")
+    print(f"Wrote {path} and {path.with_suffix('.png')}.")
     return 0
 
 
@@ -192,15 +209,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     bundled = ROOT / "assets" / "bundled"
     parser.add_argument("--model", type=Path, default=bundled, help="a model of the recipe")
-    parser.add_argument("--num", type=int, default=400, help="questions a cell (default: 400)")
+    parser.add_argument("--num", type=positive, default=400, help="questions a cell (default: 400)")
     parser.add_argument(
-        "--steps", type=int, default=300, help="of learning to hear; 0 leaves it out (default: 300)"
+        "--steps",
+        type=not_negative,
+        default=200,
+        help="of learning to hear, each way; 0 leaves it out (default: 200)",
     )
     parser.add_argument(
         "--work", type=Path, default=ROOT / "build" / "ablation", help="media and checkpoints"
     )
     parser.add_argument(
-        "--json", type=Path, default=bundled / "ablation.json", help="also a plot beside it"
+        "--json", type=Path, help="also a plot beside it (default: ablation.json in the model)"
     )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     return parser

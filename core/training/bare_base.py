@@ -5,7 +5,6 @@ Leaves out: whether replies are right (evaluate.py).
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,6 +23,8 @@ from core.tokenizer import Tokenizer
 def num_identical(folder: Path, options: ModelOptions, asked: Iterable[Conversation]) -> int | None:
     """How many conversations get the same logits, bit for bit, from the model without its adapters.
 
+    Those of the token after the prompt.
+
     Args:
         folder: a model folder in the native layout, its adapters in folders of their own.
         options: how both are loaded.
@@ -38,7 +39,10 @@ def num_identical(folder: Path, options: ModelOptions, asked: Iterable[Conversat
     whole = load_model(folder, options)
     with TemporaryDirectory() as kept:
         bare_folder = Path(kept) / "bare"
-        shutil.copytree(folder, bare_folder, ignore=shutil.ignore_patterns("*-lora"))
+        bare_folder.mkdir()
+        for path in folder.iterdir():
+            if not path.name.endswith("-lora"):
+                (bare_folder / path.name).symlink_to(path.resolve())
         bare = load_model(bare_folder, options)
     processor = Processor.from_folder(folder, Tokenizer.from_folder(folder), whole.config)
     prompts = (processor.inputs(conversation) for conversation in asked)

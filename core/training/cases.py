@@ -1,8 +1,9 @@
 """Held-out cases: questions that training never saw, with their media and right replies.
 
-Text is held out by wording, pictures by scene and typeface, speech by wording and by voice or by
-synthesizer. A case follows from its skill, the seed and its number, by keys of its own: nothing
-that is validated on during training comes back here.
+Questions about the world and sentences to translate are held out by their words. Pictures are
+drawn anew, in typefaces of their own; the printed words and what is asked about a picture are
+those of training. Speech is by voices, or by a synthesizer, that training never heard. A case
+follows from its skill, the seed and its number.
 Leaves out: asking them (evaluate.py) and writing them to files (write_world.py).
 """
 
@@ -43,6 +44,7 @@ from core.training.translation import LANGUAGES, sample_translation
 from core.training.voices import SPEAKERS, VoiceGroup
 from core.training.world import sample_exchange, sample_spoken
 
+MAX_ATTEMPTS: Final = 100
 CHAIN_EVERY: Final = 7  # one text case in so many needs what was said before
 PAIR_EVERY: Final = 6  # one spoken question on a picture in so many is about two
 
@@ -97,19 +99,27 @@ Maker = Callable[[random.Random, int], Fields]  # what is random, the case's num
 def cases(skill: str, num: int, seed: int) -> Iterator[Case]:
     """`num` held-out cases of a skill, in order; the same seed gives the same cases.
 
-    They are made ahead in threads: synthesizers are programs of their own.
+    None comes twice, as long as there are others. They are made ahead in threads: synthesizers
+    are programs of their own.
 
     Raises:
         MissingFontsError, FileNotFoundError: see `missing_for`.
     """
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        yield from pool.map(partial(case_at, skill, seed), range(num))
+        seen: set[Case] = set()
+        for number, case in enumerate(pool.map(partial(case_at, skill, seed), range(num))):
+            for attempt in range(1, MAX_ATTEMPTS):
+                if case not in seen:
+                    break
+                case = case_at(skill, seed, number, attempt)
+            seen.add(case)
+            yield case
 
 
-def case_at(skill: str, seed: int, number: int) -> Case:
-    """The case of a skill with this number."""
-    fields = MAKERS[skill](random.Random(f"case-{skill}-{seed}-{number}"), number)
-    return Case(skill, **fields)
+def case_at(skill: str, seed: int, number: int, attempt: int = 0) -> Case:
+    """The case of a skill with this number; another one at each attempt."""
+    key = f"case-{skill}-{seed}-{number}" + (f"-{attempt}" if attempt else "")
+    return Case(skill, **MAKERS[skill](random.Random(key), number))
 
 
 def _text(rng: random.Random, number: int) -> Fields:

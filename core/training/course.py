@@ -115,13 +115,13 @@ class DialogueBatches:
 
     Args:
         course: knows the media and the vocabulary.
-        name: of the stage; decides which dialogues are drawn.
+        draw: decides which dialogues are drawn.
         make: draws one.
         num_rows: in a batch.
     """
 
-    def __init__(self, course: Course, name: str, make: MakeDialogue, num_rows: int) -> None:
-        self._course, self._name, self._make, self._num_rows = course, name, make, num_rows
+    def __init__(self, course: Course, draw: str, make: MakeDialogue, num_rows: int) -> None:
+        self._course, self._draw, self._make, self._num_rows = course, draw, make, num_rows
         self._encoders: dict[Split, RowEncoder] = {}
         self._pad_id = int(course.learner.config.pad_token_id)
         self._pool: tuple[int, list[Row]] = (-1, [])
@@ -130,13 +130,13 @@ class DialogueBatches:
         """What one step learns."""
         number, part = divmod(step, NUM_PARTS)
         if number != self._pool[0]:
-            rng = random.Random(f"{self._name}-{number}")
+            rng = random.Random(f"{self._draw}-{number}")
             self._pool = number, self._rows(rng, "train", self._num_rows * NUM_PARTS)
         return pooled_batches(self._pool[1], part, self._pad_id)
 
     def held_out(self, num: int) -> list[Batch]:
         """What validation asks: this many dialogues."""
-        rows = self._rows(random.Random(f"{self._name}-validation"), "held_out", num)
+        rows = self._rows(random.Random(f"{self._draw}-validation"), "held_out", num)
         return collate_by_length(rows, self._pad_id, NUM_PARTS)
 
     def _rows(self, rng: random.Random, split: Split, num: int) -> list[Row]:
@@ -156,6 +156,7 @@ def dialogue_stage(
     projector: str = "speech",
     learns_encoder: bool = False,
     num_validation: int = NUM_VALIDATION,
+    draw: str = "",
 ) -> Stage:
     """A stage that learns replies: one loss for text, pictures, sounds and both.
 
@@ -163,9 +164,10 @@ def dialogue_stage(
         learns_encoder: the vision encoder is among the parameters, so that its outputs are
             computed anew for every batch.
         num_validation: dialogues that validation asks.
+        draw: stages with the same one learn and are asked the same dialogues (default: the name).
     """
     learner = course.learner
-    dialogues = DialogueBatches(course, name, make, batch_size)
+    dialogues = DialogueBatches(course, draw or name, make, batch_size)
     if learns_encoder:
         course.pictures.clear()  # what earlier stages kept is not what this encoder will say
 

@@ -7,6 +7,7 @@ Leaves out: the cases (cases.py) and the figures (scores.py).
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import sys
 from collections import deque
@@ -26,7 +27,12 @@ from core.messages import Conversation
 from core.sampling_options import SamplingOptions
 from core.training.bare_base import num_identical
 from core.training.cases import TRANSCRIPTION, Case, cases, missing_for, synthesizers
-from core.training.command import add_case_options, show_progress, skills_of
+from core.training.command import (
+    add_case_options,
+    problem_with_file,
+    show_progress,
+    skills_of,
+)
 from core.training.packages import Provide, missing_sentence, provide_nothing
 from core.training.scores import (
     HEADING,
@@ -70,8 +76,8 @@ def main(argv: Sequence[str], provide: Provide = provide_nothing) -> int:
     options = parser.parse_args(argv)
     if options.compare and options.quantization == "none":
         parser.error("--compare asks the model unquantised too: give --quantization nf4 or int8")
-    if options.json and not options.json.absolute().parent.is_dir():
-        parser.error(f"--json {options.json}: there is no such folder")  # not after an hour
+    if problem := problem_with_file(options.json):
+        parser.error(f"--json {options.json}: {problem}")  # not after an hour
     skills = skills_of(options)
     missing = provide(partial(missing_for, skills))
     if missing:
@@ -79,13 +85,21 @@ def main(argv: Sequence[str], provide: Provide = provide_nothing) -> int:
         return 2
     try:
         record = evaluate(options, skills)
+        _write(record, options.json)  # the next step needs more memory: nothing is lost by it
+        if "text" in skills:
+            _compare_text(record, options)
+            _write(record, options.json)
     except TriadError as error:
         print(error, file=sys.stderr)
         return 2
     if options.json:
-        options.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         print(markdown_table(record))
     return 0
+
+
+def _write(record: dict[str, Any], path: Path | None) -> None:
+    if path:
+        path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -111,7 +125,7 @@ def evaluate(options: argparse.Namespace, skills: Sequence[str]) -> dict[str, An
     Raises:
         TriadError: the model cannot be loaded, or a typeface is missing.
     """
-    wanted = ModelOptions(quantization=options.quantization, device=options.device)
+    wanted = _wanted(options)
     with ExitStack() as opened:
         models = [wanted, replace(wanted, quantization="none")] if options.compare else [wanted]
         assistants = [opened.enter_context(closing(_open(options.model, it))) for it in models]
@@ -124,27 +138,50 @@ def evaluate(options: argparse.Namespace, skills: Sequence[str]) -> dict[str, An
             scores = [ask(it, skill, asked, options.num) for it in assistants]
             rows.append(row(*scores))
             print(line(rows[-1]), flush=True)
+            _print_failures(scores)
             if options.show_wrong:
                 _print_wrong(scores[0])
     infos = [asdict(assistant.info) for assistant in assistants]
-    record = {
+    return {
         "model": infos[0],
         **({"compared_model": infos[1]} if options.compare else {}),
+        "weights_sha256": weights_sha256(model_folder(options.model)),
         "seed": options.seed,
         "synthesizers": synthesizers(skills),
         "scores": rows,
     }
-    if "text" in skills:
-        typed = (case.conversation for case in cases("text", options.num, options.seed))
-        num = num_identical(model_folder(options.model), wanted, typed)
-        if num is not None:
-            record["identical_text_logits"] = {"num": options.num, "num_identical": num}
-            print(identity_line(record))
-    return record
+
+
+def _compare_text(record: dict[str, Any], options: argparse.Namespace) -> None:
+    """Count the typed conversations whose logits the adapters leave alone, into the record."""
+    typed = (case.conversation for case in cases("text", options.num, options.seed))
+    num = num_identical(model_folder(options.model), _wanted(options), typed)
+    if num is not None:
+        record["identical_text_logits"] = {"num": options.num, "num_identical": num}
+        print(identity_line(record))
+
+
+def weights_sha256(folder: Path) -> str:
+    """Of all weights in a model folder, so that figures can be told to be of them."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.safetensors")):
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _wanted(options: argparse.Namespace) -> ModelOptions:
+    return ModelOptions(quantization=options.quantization, device=options.device)
 
 
 def _open(model: str | None, options: ModelOptions) -> Any:
     return open_assistant(model, options)
+
+
+def _print_failures(scores: Sequence[Score]) -> None:
+    for item in scores:
+        for message in item.failures:
+            print(f"    failed: {message}", file=sys.stderr)
 
 
 def _print_wrong(item: Score) -> None:
@@ -177,5 +214,5 @@ def _answered(case: Case, turn: AnyTurn) -> Answer:
         if isinstance(event, TurnFinished):
             return Answer(case.said, case.expected, event.text)
         if isinstance(event, TurnFailed):
-            return Answer(case.said, case.expected, f"[failed: {event.message}]")
+            return Answer(case.said, case.expected, "", failure=event.message)
     raise AssertionError("a turn ends with its last event")

@@ -75,6 +75,7 @@ def main(argv: Sequence[str]) -> int:
     options = _parser().parse_args(argv)
     try:
         check_tools()
+        check_device(options.device)
     except TriadError as error:
         print(error, file=sys.stderr)
         return 2
@@ -122,6 +123,18 @@ def check_tools() -> None:
     missing = missing_packages(("trained", "unseen voice"), (*TRAINED_FACES, *HELD_OUT_FACES))
     if missing:
         raise BadOptionError(missing_sentence(missing))
+
+
+def check_device(name: str) -> None:
+    """See that torch can use a device.
+
+    Raises:
+        BadOptionError: it cannot; the sentence says what to give instead.
+    """
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise BadOptionError(f"--device {name}: torch cannot use it here; try cpu.") from error
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -10,5 +10,8 @@ from core.training.scenes import sample_scene
 
 
 def scene_at(split: Split, index: int) -> Scene:
-    """The scene with this number; the two splits share none."""
+    """The scene with this number: of one split or the other, drawn by chance for each.
+
+    Simple scenes come again in both; how they look in detail does not.
+    """
     return sample_scene(random.Random(f"scene-{split}-{index}"))

@@ -24,11 +24,15 @@ MINUS: Final = "−"
 
 @dataclass(frozen=True)
 class Answer:
-    """What was said, the right reply, and the model's."""
+    """What was said, the right reply, and the model's: "" where it gave none, for the reason told.
+
+    A turn that fails counts as a wrong reply.
+    """
 
     said: str
     expected: str
     reply: str
+    failure: str = ""
 
     @property
     def is_right(self) -> bool:
@@ -57,6 +61,8 @@ class Score:
         word_error_rate: word edits by words said, for transcription, else None;
             word_error_low, word_error_high: its 95 % bootstrap interval over the cases.
         wrong: some of the wrong replies: what was said, expected and replied.
+        rights: of every case, whether it was right.
+        failures: why turns failed, those that did.
     """
 
     skill: str
@@ -68,6 +74,8 @@ class Score:
     word_error_low: float | None = None
     word_error_high: float | None = None
     wrong: tuple[tuple[str, str, str], ...] = ()
+    rights: tuple[bool, ...] = ()
+    failures: tuple[str, ...] = ()
 
 
 def score(skill: str, answers: Sequence[Answer], counts_words: bool) -> Score:
@@ -76,10 +84,20 @@ def score(skill: str, answers: Sequence[Answer], counts_words: bool) -> Score:
     Args:
         counts_words: whether the word error rate says something of this skill.
     """
-    num, num_right = len(answers), sum(answer.is_right for answer in answers)
+    rights = tuple(answer.is_right for answer in answers)
+    num, num_right = len(answers), sum(rights)
     wrong = [(item.said, item.expected, item.reply) for item in answers if not item.is_right]
     low, high = wilson_interval(num_right, num)
-    plain = Score(skill, num, num_right / num, low, high, wrong=tuple(wrong[:MAX_WRONG]))
+    plain = Score(
+        skill,
+        num,
+        num_right / num,
+        low,
+        high,
+        wrong=tuple(wrong[:MAX_WRONG]),
+        rights=rights,
+        failures=tuple(answer.failure for answer in answers if answer.failure),
+    )
     if not counts_words:
         return plain
     rate, rate_low, rate_high = word_error_rate(answers)
@@ -108,20 +126,36 @@ def word_error_rate(answers: Sequence[Answer]) -> tuple[float, float, float]:
     return float(edits.sum() / words.sum()), float(low), float(high)
 
 
+def paired_interval(ones: Sequence[bool], others: Sequence[bool]) -> tuple[float, float]:
+    """The 95 % interval, in points, of how much oftener the ones are right on the same cases."""
+    more = 100 * (np.array(ones, dtype=float) - np.array(others, dtype=float))
+    reach = Z * float(more.std()) / math.sqrt(len(more))
+    return float(more.mean()) - reach, float(more.mean()) + reach
+
+
 def row(item: Score, other: Score | None = None) -> dict[str, Any]:
     """A score as the record keeps it, with the one it is compared to.
 
     Returns:
-        The score's fields; with `other`, also that one under "compared", and in points what this
-        one has more: "difference", and for transcription "word_error_difference".
+        The score's fields but for `rights`; with `other`, also that one's under "compared", and in
+        points what this one has more: "difference" with its 95 % interval "difference_low" and
+        "difference_high", and for transcription "word_error_difference".
     """
-    fields = asdict(item)
+    fields = _kept(item)
     if other is None:
         return fields
-    fields["compared"] = asdict(other)
+    fields["compared"] = _kept(other)
     fields["difference"] = 100 * (item.exact - other.exact)
+    low, high = paired_interval(item.rights, other.rights)
+    fields |= {"difference_low": low, "difference_high": high}
     if item.word_error_rate is not None and other.word_error_rate is not None:
         fields["word_error_difference"] = 100 * (item.word_error_rate - other.word_error_rate)
+    return fields
+
+
+def _kept(item: Score) -> dict[str, Any]:
+    fields = asdict(item)
+    del fields["rights"]
     return fields
 
 
@@ -184,7 +218,8 @@ def _compared(item: Mapping[str, Any]) -> str:
 
 
 def _difference(item: Mapping[str, Any]) -> str:
-    text = f"{_signed(item['difference'])} points"
+    low, high = (_signed(item[f"difference_{end}"]) for end in ("low", "high"))
+    text = f"{_signed(item['difference'])} points, {low} to {high}"
     if "word_error_difference" in item:
         text += f" (word error rate {_signed(item['word_error_difference'])})"
     return text

@@ -18,18 +18,27 @@ from core.errors import BadModelError
 from core.training.architecture import ADAPTER_RANKS
 from core.training.export import base_tensors
 from core.training.learner import Learner
+from core.training.vocabulary import CONTROL_TOKENS
 
 
 def tokenizer_of(folder: Path) -> RawTokenizer:
     """The vocabulary of the model in a folder: its embeddings mean nothing with another.
 
     Raises:
-        BadModelError: the folder has no tokenizer.json.
+        BadModelError: the folder has no tokenizer.json, or not one of this recipe.
     """
     path = folder / "tokenizer.json"
     if not path.is_file():
         raise BadModelError(f"{folder} has no tokenizer.json: give a folder of launch.py train.")
-    return RawTokenizer.from_file(str(path))
+    try:
+        raw = RawTokenizer.from_file(str(path))
+    except Exception as error:  # tokenizers raises nothing more exact
+        raise BadModelError(f"{path} is damaged: take it from where it came again.") from error
+    if any(raw.token_to_id(name) is None for name in CONTROL_TOKENS):
+        raise BadModelError(
+            f"{folder} is not a model of this recipe: give a folder that launch.py train wrote."
+        )
+    return raw
 
 
 def start_from(learner: Learner, folder: Path) -> None:
@@ -41,16 +50,19 @@ def start_from(learner: Learner, folder: Path) -> None:
         BadModelError: the folder holds no whole model, or one of another architecture.
     """
     checkpoint = open_checkpoint(folder)
+    adapters = {
+        name: folder / f"{name}-lora" / "adapter_model.safetensors" for name in ADAPTER_RANKS
+    }
     own = base_tensors(learner)
     theirs = {name: tensor.shape for name, tensor in checkpoint.base_tensors.items()}
     differing = theirs.items() ^ {(name, tuple(tensor.shape)) for name, tensor in own.items()}
-    if differing or checkpoint.layout != "native":
+    is_whole = checkpoint.layout == "native" and all(path.is_file() for path in adapters.values())
+    if differing or not is_whole:
         raise BadModelError(
             f"{folder} is not a model of this recipe: give a folder that launch.py train wrote."
         )
     with torch.no_grad():
         for name, tensor in own.items():
             tensor.copy_(checkpoint.tensor(name))
-    for adapter in ADAPTER_RANKS:
-        state = load_file(folder / f"{adapter}-lora" / "adapter_model.safetensors")
-        set_peft_model_state_dict(learner.peft, state, adapter_name=adapter)
+    for name, path in adapters.items():
+        set_peft_model_state_dict(learner.peft, load_file(path), adapter_name=name)

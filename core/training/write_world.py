@@ -24,8 +24,11 @@ TITLE: Final = "# Held-out cases of Triad's small world\n"
 README: Final = (
     TITLE
     + """
-Written by `python3 launch.py world`: questions, pictures and clips that training never saw, and
-their right replies. The same seed writes the same cases. Writing here again replaces them.
+Written by `python3 launch.py world`: questions, pictures and clips that were kept from training,
+and their right replies. Questions about the world and sentences to translate are worded as training
+never had them; pictures are drawn anew and words printed in other typefaces, but it knows the words
+and what is asked about a picture; voices are others. The same seed writes the same cases. Writing
+here again replaces them.
 
 `cases.jsonl` has one case a line, in UTF-8:
 

@@ -32,6 +32,7 @@ from core.training.fonts import FONT_PACKAGES
 from core.training.prompts import SEPARATOR, TRANSCRIBE
 from core.training.translation import LANGUAGES
 from core.training.voices import VoiceGroup
+from tests.training.test_dialogues import said
 
 NUM = 8
 
@@ -87,15 +88,19 @@ def test_text_is_held_out_by_its_wording() -> None:
     made = list(cases("text", 40, 0))
     questions = [case.prompt for case in made if not case.history]
     assert questions
-    # A question is typed with digits or words, and one of both forms decides.
-    assert sum(is_held_out(question) for question in questions) > len(questions) / 2
+    assert all(is_held_out(said(question)) for question in questions)
+
+
+def test_no_text_comes_twice() -> None:
+    made = list(cases("text", 600, 0))
+    assert len({(case.prompt, case.history) for case in made}) == 600
 
 
 def test_one_text_in_seven_needs_what_was_said_before() -> None:
     made = list(cases("text", 4 * CHAIN_EVERY, 0))
     chains = [case for case in made if case.history]
     assert len(chains) == 4
-    assert all(is_held_out(_chain_of(case)) for case in chains if len(case.history) == 1)
+    assert all(is_held_out(said(_chain_of(case))) for case in chains if len(case.history) == 1)
 
 
 def _chain_of(case: Case) -> str:

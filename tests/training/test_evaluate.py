@@ -11,12 +11,21 @@ from typing import Any
 import pytest
 
 from core.config import ModelOptions
+from core.errors import BadModelError
 from core.messages import Conversation
 from core.training import evaluate as module
 from core.training.cases import Case
-from core.training.evaluate import OPTIONS, ask, main, markdown_table
+from core.training.evaluate import OPTIONS, ask, main, markdown_table, weights_sha256
 from core.training.packages import Missing
-from core.training.scores import Answer, line, row, score, wilson_interval, word_error_rate
+from core.training.scores import (
+    Answer,
+    line,
+    paired_interval,
+    row,
+    score,
+    wilson_interval,
+    word_error_rate,
+)
 from tests.fakes import FakeAssistant, FakeModelInfo
 
 RIGHT = Answer("Two plus two?", "2 plus 2 is 4.", "2 Plus 2 is 4")
@@ -72,12 +81,32 @@ def test_a_row_says_what_quantisation_costs_in_points() -> None:
     found = row(packed, whole)
     assert found["difference"] == pytest.approx(-200 / 3)
     assert found["word_error_difference"] == pytest.approx(25.0)
-    assert found["compared"] == asdict(whole)
+    assert "rights" not in found
+    assert found["compared"] == {k: v for k, v in asdict(whole).items() if k != "rights"}
     assert line(found).endswith(
         "word error rate 25.0 %, 0.0 to 50.0   "
         "unquantised 100.0 % (word error rate 0.0 %, 0.0 to 0.0), "
-        "difference −66.7 points (word error rate +25.0)"
+        "difference −66.7 points, −120.0 to −13.3 (word error rate +25.0)"
     )
+
+
+def test_a_difference_is_as_sure_as_its_pairs_are() -> None:
+    ones, others = [True, True, False, True] * 25, [True, True, True, False] * 25
+    low, high = paired_interval(ones, others)
+    # 25 gained, 25 lost, of 100: a standard deviation of sqrt(0.5) a case.
+    assert (low, high) == pytest.approx((-13.859, 13.859), abs=1e-3)
+    assert paired_interval(ones, ones) == (0.0, 0.0)
+    surer = paired_interval(ones * 4, others * 4)
+    assert surer == pytest.approx((low / 2, high / 2))
+
+
+def test_a_turn_that_fails_is_wrong_and_says_nothing() -> None:
+    answers = [TRANSCRIPTS[0], Answer("what was said", "what was said", "", failure="no memory")]
+    found = score("transcription, unseen voices", answers, counts_words=True)
+    assert found.exact == 0.5
+    assert found.failures == ("no memory",)
+    num_words = answers[0].num_words
+    assert found.word_error_rate == pytest.approx(3 / (3 + num_words))
 
 
 def test_the_table_has_columns_for_the_comparison_where_there_is_one() -> None:
@@ -90,7 +119,7 @@ def test_the_table_has_columns_for_the_comparison_where_there_is_one() -> None:
     assert markdown_table({"scores": [row(one, other)]}).splitlines() == [
         "| held-out skill | exactly right | 95 % interval | questions | unquantised | difference |",
         "|---|---|---|---|---|---|",
-        "| text | 50.0 % | 9.5 to 90.5 | 2 | 100.0 % | −50.0 points |",
+        "| text | 50.0 % | 9.5 to 90.5 | 2 | 100.0 % | −50.0 points, −119.3 to +19.3 |",
     ]
 
 
@@ -167,6 +196,44 @@ def test_comparing_asks_both_models_the_same_and_closes_them(
     assert "    'Say 1.': 'many', not '1'" in shown
     assert "bit-identical in 4 of 4 conversations" in shown
     assert markdown_table(record) in shown
+
+
+@pytest.mark.parametrize(("name", "why"), [(".", "this is a folder"), ("no/x", "no such folder")])
+def test_a_file_that_cannot_be_written_is_said_before_the_questions(
+    name: str,
+    why: str,
+    opened: list[tuple[ModelOptions, FakeAssistant]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["--json", str(tmp_path / name)])
+    assert why in capsys.readouterr().err
+    assert opened == []
+
+
+def test_the_answers_are_kept_when_the_last_step_fails(
+    opened: list[tuple[ModelOptions, FakeAssistant]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(folder: Path, options: ModelOptions, asked: object) -> int:
+        raise BadModelError("There is no memory for a second model.")
+
+    monkeypatch.setattr(module, "num_identical", fail)
+    path = tmp_path / "scores.json"
+    assert main(["--skill", "text", "--num", "4", "--json", str(path)]) == 2
+    assert json.loads(path.read_text())["scores"][0]["exact"] == 0.75
+
+
+def test_a_record_names_the_weights_it_is_of(tmp_path: Path) -> None:
+    (tmp_path / "speech-lora").mkdir()
+    (tmp_path / "model.safetensors").write_bytes(b"one")
+    first = weights_sha256(tmp_path)
+    (tmp_path / "README.md").write_text("no weights")
+    assert weights_sha256(tmp_path) == first
+    (tmp_path / "speech-lora" / "adapter_model.safetensors").write_bytes(b"two")
+    assert weights_sha256(tmp_path) != first
 
 
 def test_comparing_an_unquantised_model_with_itself_is_refused(
