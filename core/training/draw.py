@@ -21,11 +21,13 @@ from core.training.camera import Warp, expose, sample_view, warp_of
 from core.training.fonts import TRAINED_FACES
 from core.training.items import COLOURS, SHAPES, Item, Scene
 from core.training.lettering import (
+    Box,
     Colour,
     Lettering,
     brightness,
     draw_word,
     letter_boxes,
+    set_lines,
     set_word,
 )
 from core.training.shapes import draw_label, draw_shape
@@ -50,7 +52,6 @@ RADII: Final = {"small": (0.185, 0.225), "large": (0.405, 0.48)}
 STRENGTHS: Final = (1.0, 0.6, 0.3, 0.0)  # of a camera's slant: the first that keeps all in place
 # Of a third of the view; where a sheet's edges are seen, people judge by them.
 MAX_OFF_CENTRE: Final = {"filling": 0.4, "bordered": 0.5}
-MAX_OWNERS: Final = 16  # more than a scene has shapes, or a word letters
 
 
 @dataclass(frozen=True)
@@ -86,20 +87,20 @@ class Placed:
 
 @dataclass(frozen=True)
 class Sheet:
-    """What is drawn: the ground, and on it shapes or a word.
+    """What is drawn: the ground, and on it shapes, a word, or lines of text.
 
     Args:
         size: width and height, in pixels of the picture.
         ground, far_ground: its colour at the top left and at the bottom right.
-        placed: the shapes; empty if there is a word.
-        lettering: the word, or None.
+        placed: the shapes; empty if there is text.
+        letterings: the word, or the lines, or nothing.
     """
 
     size: tuple[int, int]
     ground: Colour
     far_ground: Colour
     placed: tuple[Placed, ...]
-    lettering: Lettering | None
+    letterings: tuple[Lettering, ...]
 
 
 def draw(scene: Scene, faces: tuple[str, ...] = TRAINED_FACES) -> Drawing:
@@ -116,11 +117,34 @@ def draw(scene: Scene, faces: tuple[str, ...] = TRAINED_FACES) -> Drawing:
     rng = random.Random(scene.seed)
     is_flat = rng.random() < FLAT_SHARE
     sheet = _lay_out(rng, scene, faces, is_flat)
-    if is_flat:
-        picture, owners = _flat(sheet)
-    else:
-        picture, owners = _photograph(rng, sheet)
-    return Drawing(np.asarray(picture), *_labels(scene, np.asarray(owners)))
+    picture, owners = _seen(rng, sheet, is_flat)
+    return Drawing(picture, *_labels(scene, owners))
+
+
+def draw_practice(number: int, faces: tuple[str, ...] = TRAINED_FACES) -> Drawing:
+    """Lines of words and of letters by chance, for the vision encoder alone to learn to read.
+
+    Args:
+        number: decides all of it.
+        faces: the faces that lines may be printed in.
+    Raises:
+        MissingFontsError: a face is not installed.
+    """
+    rng = random.Random(f"practice-{number}")
+    is_flat = rng.random() < FLAT_SHARE
+    size = rng.choices(ASPECTS, (5, 4, 1))[0]
+    ground = _ground(rng, Scene((), "text", 0), is_flat)
+    lines = set_lines(rng, CHARACTERS, faces, size, ground)
+    picture, owners = _seen(rng, Sheet(size, ground, ground, (), lines), is_flat)
+    nothing = np.zeros((NUM_PATCHES, NUM_PATCHES), np.uint8)
+    text = "".join(line.text for line in lines).replace(" ", "")
+    return Drawing(picture, nothing, nothing, _char_labels(text, owners))
+
+
+def _seen(rng: random.Random, sheet: Sheet, is_flat: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The picture of a sheet, and what owns each of its pixels: uint8 both."""
+    picture, owners = _flat(sheet) if is_flat else _photograph(rng, sheet)
+    return np.asarray(picture), np.asarray(owners)
 
 
 # The sheet
@@ -135,8 +159,8 @@ def _lay_out(rng: random.Random, scene: Scene, faces: tuple[str, ...], is_flat: 
         red, green, blue = (min(255, max(0, value + rng.randint(-22, 22))) for value in ground)
         far_ground = red, green, blue
     placed = tuple(_place(rng, item, size) for item in scene.items)
-    lettering = set_word(rng, scene.word, faces, size, ground) if scene.word else None
-    return Sheet(size, ground, far_ground, placed, lettering)
+    letterings = (set_word(rng, scene.word, faces, size, ground),) if scene.word else ()
+    return Sheet(size, ground, far_ground, placed, letterings)
 
 
 def _ground(rng: random.Random, scene: Scene, is_flat: bool) -> Colour:
@@ -187,11 +211,20 @@ def _draw_sheet(image: Image.Image, owners: Image.Image, sheet: Sheet, margin_px
         radius_px = placed.radius_px * CANVAS_SCALE
         draw_shape(ink_canvas, shape, centre, radius_px, turn, placed.ink)
         draw_label(owner_canvas, shape, centre, radius_px, turn, number)
-    if sheet.lettering:
-        draw_word(ink_canvas, sheet.lettering, CANVAS_SCALE, margin_px)
-        boxes = letter_boxes(sheet.lettering, CANVAS_SCALE, margin_px)
-        for number, box in enumerate(boxes, start=1):
-            owner_canvas.rectangle(box, fill=number)
+    for lettering in sheet.letterings:
+        draw_word(ink_canvas, lettering, CANVAS_SCALE, margin_px)
+    for number, box in enumerate(_all_letter_boxes(sheet, margin_px), start=1):
+        owner_canvas.rectangle(box, fill=number)
+
+
+def _all_letter_boxes(sheet: Sheet, margin_px: int) -> list[Box]:
+    """Of every letter in order; spaces have none."""
+    return [
+        box
+        for line in sheet.letterings
+        for letter, box in zip(line.text, letter_boxes(line, CANVAS_SCALE, margin_px), strict=True)
+        if letter != " "
+    ]
 
 
 def _ground_image(sheet: Sheet, size: tuple[int, int]) -> Image.Image:
@@ -288,8 +321,8 @@ def _sample_warp(rng: random.Random, sheet: Sheet, is_bordered: bool) -> Warp:
 def _is_in_place(warp: Warp, sheet: Sheet, off_centre: float) -> bool:
     """True if all is in sight, and no shape further off the centre of its third than that."""
     sides = np.array(sheet.size, float)
-    if sheet.lettering:
-        boxes = np.array(letter_boxes(sheet.lettering, CANVAS_SCALE, MARGIN_PX))
+    if sheet.letterings:
+        boxes = np.array(_all_letter_boxes(sheet, MARGIN_PX))
         corners = warp.to_picture(boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 2))
         return bool((corners > 2).all() and (corners < sides - 2).all())
     centres = np.array([[placed.x, placed.y] for placed in sheet.placed])
@@ -310,15 +343,11 @@ def _labels(scene: Scene, owners: np.ndarray) -> tuple[np.ndarray, np.ndarray, n
         scene: what is shown.
         owners: uint8, shape (height, width): number of the shape or letter there, from 1; or 0.
     """
-    patches, cells = (NUM_PATCHES, NUM_PATCHES), (NUM_PATCHES, NUM_PATCHES * CELLS_PER_PATCH)
+    patches = (NUM_PATCHES, NUM_PATCHES)
     if scene.word:
-        covered = _coverage(owners, *cells)
-        most = covered[..., 1:].argmax(-1) + 1
-        most[covered[..., 1:].sum(-1) < LETTER_SHARE] = 0
-        labels = [0, *(CHARACTERS.index(letter) + 1 for letter in scene.word)]
         nothing = np.zeros(patches, np.uint8)
-        return nothing, nothing, np.array(labels, np.uint8)[most]
-    covered = _coverage(owners, *patches)
+        return nothing, nothing, _char_labels(scene.word, owners)
+    covered = _coverage(owners, *patches, len(scene.items) + 1)
     most = covered[..., 1:].argmax(-1) + 1
     most[covered[..., 1:].max(-1) < SHAPE_SHARE] = 0
     for number in range(1, len(scene.items) + 1):
@@ -329,22 +358,33 @@ def _labels(scene: Scene, owners: np.ndarray) -> tuple[np.ndarray, np.ndarray, n
     return (
         np.array(shapes, np.uint8)[most],
         np.array(colours, np.uint8)[most],
-        np.zeros(cells, np.uint8),
+        np.zeros((NUM_PATCHES, NUM_PATCHES * CELLS_PER_PATCH), np.uint8),
     )
 
 
-def _coverage(owners: np.ndarray, num_rows: int, num_columns: int) -> np.ndarray:
-    """What share of each cell each owner covers: float64, shape (rows, columns, MAX_OWNERS)."""
+def _char_labels(text: str, owners: np.ndarray) -> np.ndarray:
+    """Which character of the text, which has no spaces, each half patch shows."""
+    covered = _coverage(owners, NUM_PATCHES, NUM_PATCHES * CELLS_PER_PATCH, len(text) + 1)
+    most = covered[..., 1:].argmax(-1) + 1
+    most[covered[..., 1:].sum(-1) < LETTER_SHARE] = 0
+    labels = [0, *(CHARACTERS.index(letter) + 1 for letter in text.lower())]
+    return np.array(labels, np.uint8)[most]
+
+
+def _coverage(owners: np.ndarray, num_rows: int, num_columns: int, num_owners: int) -> np.ndarray:
+    """What share of each cell each owner covers: float64, shape (rows, columns, num_owners)."""
     height, width = owners.shape
-    index = _cell_index(num_rows, num_columns)[:height, :width] + owners
-    counts = np.bincount(index.ravel(), minlength=num_rows * num_columns * MAX_OWNERS)
+    cells = _cell_index(num_rows, num_columns)[:height, :width]
+    index = cells * num_owners + owners
+    counts = np.bincount(index.ravel(), minlength=num_rows * num_columns * num_owners)
     cell_px = (SCENE_PX // num_rows) * (SCENE_PX // num_columns)
-    return counts.reshape(num_rows, num_columns, MAX_OWNERS) / cell_px
+    return counts.reshape(num_rows, num_columns, num_owners) / cell_px
 
 
 @cache
 def _cell_index(num_rows: int, num_columns: int) -> np.ndarray:
-    """MAX_OWNERS times the number of the cell that a pixel lies in: shape (280, 280)."""
+    """The number of the cell that a pixel lies in: shape (280, 280)."""
     rows = np.arange(SCENE_PX) // (SCENE_PX // num_rows)
     columns = np.arange(SCENE_PX) // (SCENE_PX // num_columns)
-    return (rows[:, None] * num_columns + columns[None, :]) * MAX_OWNERS
+    cells: np.ndarray = rows[:, None] * num_columns + columns[None, :]
+    return cells

@@ -11,6 +11,7 @@ from typing import Final
 
 from PIL import ImageDraw, ImageFont
 
+from core.training.facts import WORDS
 from core.training.fonts import font
 
 Colour = tuple[int, int, int]
@@ -18,6 +19,8 @@ Box = tuple[float, float, float, float]
 
 EM_PX: Final = (30, 62)  # of the picture
 LEAST_EM_PX: Final = 26  # a word that needs a smaller one is set in another face
+LINE_EM_PX: Final = (26, 54)  # of lines that are there for practice
+LINE_GAP_PX: Final = (6, 26)
 NUM_TRIES: Final = 20
 EDGE_PX: Final = 9  # around the word, at least
 CASES: Final = (str.lower, str.capitalize, str.upper)
@@ -90,6 +93,39 @@ def set_word(
         card_colour = _card_colour(rng, ground)
         card = (x + left - padding, y + top - padding, x + right + padding, y + bottom + padding)
     return Lettering(text, face, em_px, x, y, _ink(rng, card_colour), card, card_colour)
+
+
+def set_lines(
+    rng: random.Random, letters: str, faces: tuple[str, ...], size: tuple[int, int], ground: Colour
+) -> tuple[Lettering, ...]:
+    """Lines from the top to the bottom of a sheet, of words and of `letters` by chance."""
+    lines: list[Lettering] = []
+    y = float(EDGE_PX)
+    while True:
+        face, em_px = rng.choice(faces), rng.uniform(*LINE_EM_PX)
+        text = _line_text(rng, letters, face, em_px, size[0] - 2 * EDGE_PX)
+        left, top, right, bottom = font(face, round(em_px)).getbbox(text, anchor="ls")
+        if y + bottom - top > size[1] - EDGE_PX:
+            return tuple(lines)
+        x = rng.uniform(EDGE_PX - left, max(EDGE_PX - left, size[0] - EDGE_PX - right))
+        lines.append(Lettering(text, face, em_px, x, y - top, _ink(rng, ground), None, ground))
+        y += bottom - top + rng.uniform(*LINE_GAP_PX)
+
+
+def _line_text(rng: random.Random, letters: str, face: str, em_px: float, room_px: float) -> str:
+    """As many words, or letters in a row, as there is room for; one at least, cut if need be."""
+    case, line = rng.choices(CASES, CASE_WEIGHTS)[0], ""
+    while True:
+        by_chance = "".join(rng.choices(letters, k=rng.randint(1, 6)))
+        more = case(by_chance if rng.random() < 0.6 else rng.choice(WORDS))
+        longer = f"{line} {more}" if line else more
+        if font(face, round(em_px)).getlength(longer) > room_px:
+            break
+        line = longer
+    while not line:
+        longer = longer[:-1]
+        line = longer if font(face, round(em_px)).getlength(longer) <= room_px else ""
+    return line
 
 
 def _fitting(

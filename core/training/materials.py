@@ -11,7 +11,7 @@ import json
 import os
 import random
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,7 +23,7 @@ import numpy as np
 from PIL import Image
 
 from audio.log_mel import log_mel
-from core.training.draw import PATCH_PX, VIEW_PX, draw
+from core.training.draw import PATCH_PX, VIEW_PX, Drawing, draw, draw_practice
 from core.training.exchange import Exchange, Split
 from core.training.fonts import HELD_OUT_FACES, TRAINED_FACES
 from core.training.grammar import Language
@@ -126,8 +126,14 @@ class Clips:
         return int(self.starts[index + 1] - self.starts[index])
 
 
-def make_pictures(folder: Path, split: Split, num: int, progress: Progress) -> Pictures:
-    """Draw `num` scenes, or open those drawn before."""
+def make_pictures(
+    folder: Path, split: Split, num: int, progress: Progress, name: str = "pictures"
+) -> Pictures:
+    """Draw `num` scenes, or sheets of text to practise on; or open those drawn before.
+
+    Args:
+        name: "pictures" or "practice sheets".
+    """
     done = folder / "done.json"
     shapes = {
         "views": ((num, 3, VIEW_PX, VIEW_PX), np.uint8),
@@ -143,7 +149,7 @@ def make_pictures(folder: Path, split: Split, num: int, progress: Progress) -> P
             name: np.lib.format.open_memmap(folder / f"{name}.npy", "w+", dtype, shape)
             for name, (shape, dtype) in shapes.items()
         }
-        for start, drawn in _in_pool(_draw_chunk, split, num, "pictures", progress):
+        for start, drawn in _in_pool(DRAWN[name], split, num, name, progress):
             for name, values in drawn.items():
                 arrays[name][start : start + len(values)] = values
         for array in arrays.values():
@@ -160,7 +166,18 @@ def _fingerprint(names: tuple[str, ...]) -> str:
 
 def _draw_chunk(split: Split, start: int, stop: int) -> dict[str, np.ndarray]:
     faces = TRAINED_FACES if split == "train" else HELD_OUT_FACES
-    drawings = [draw(scene_at(split, index), faces) for index in range(start, stop)]
+    return _arrays([draw(scene_at(split, index), faces) for index in range(start, stop)])
+
+
+def _practice_chunk(split: Split, start: int, stop: int) -> dict[str, np.ndarray]:
+    return _arrays([draw_practice(number) for number in range(start, stop)])
+
+
+DRAWN: Final = {"pictures": _draw_chunk, "practice sheets": _practice_chunk}
+
+
+def _arrays(drawings: Sequence[Drawing]) -> dict[str, np.ndarray]:
+    """Drawings as the fields of Pictures."""
     tiles = [tile_picture(Image.fromarray(drawing.picture), VIEW) for drawing in drawings]
     views = np.stack([tile.pixel_values[1].numpy() for tile in tiles])
     return {
@@ -281,6 +298,7 @@ class Materials:
         }
         self._progress = progress
         self._pictures: dict[Split, Pictures] = {}
+        self._sheets: Pictures | None = None
         self._clips: dict[Split, Clips] = {}
 
     def num_pictures(self, split: Split) -> int:
@@ -293,6 +311,18 @@ class Materials:
             folder, num = self._folder / f"pictures-{split}", self._num[split][0]
             self._pictures[split] = make_pictures(folder, split, num, self._progress)
         return self._pictures[split]
+
+    def practice_sheets(self) -> Pictures:
+        """Sheets of text for the vision encoder: half as many as there are pictures to learn."""
+        if self._sheets is None:
+            self._sheets = make_pictures(
+                self._folder / "practice-sheets",
+                "train",
+                self.num_pictures("train") // 2,
+                self._progress,
+                "practice sheets",
+            )
+        return self._sheets
 
     def clips(self, split: Split) -> Clips:
         """The clips of a split."""

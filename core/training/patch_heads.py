@@ -17,7 +17,6 @@ from torch import nn
 from core.training.draw import CHARACTERS
 from core.training.examples import IGNORED
 from core.training.learner import pooled
-from core.training.materials import Pictures
 from core.training.scenes import COLOURS, SHAPES
 
 NUM_CLASSES: Final = {
@@ -56,22 +55,6 @@ class Guess:
         """Share of the cells that show something and are named right."""
         shown = self.labels > 0
         return float((self.logits.argmax(1) == self.labels)[shown].float().mean())
-
-
-def patch_labels(
-    pictures: Pictures, indices: tuple[int, ...], masks: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Shape, colour and character labels of some pictures' patches.
-
-    Args:
-        masks: bool, (num, side, side), False where a patch is padding.
-    Returns:
-        int64, (num, side, side) twice and (num, side, 2 * side), IGNORED in padding.
-    """
-    both = torch.from_numpy(pictures.labels[list(indices)]).long()
-    characters = torch.from_numpy(pictures.characters[list(indices)]).long()
-    shape, colour = (kind.masked_fill(~masks, IGNORED) for kind in both.unbind(1))
-    return shape, colour, characters.masked_fill(~masks.repeat_interleave(2, 2), IGNORED)
 
 
 class PatchHeads(nn.Module):

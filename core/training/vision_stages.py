@@ -6,7 +6,6 @@ import random
 from collections.abc import Callable
 from typing import Final
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -16,19 +15,20 @@ from core.training.exchange import Split
 from core.training.learner import Learner, picture_tensors
 from core.training.locality import begin_whitened
 from core.training.loop import Schedule, Stage
-from core.training.patch_heads import Guess, PatchHeads, patch_labels
+from core.training.patch_heads import Guess, PatchHeads
+from core.training.picture_augment import LabelledCrops, augment, joined, labelled_crops
 
 NUM_WHITENED: Final = 256  # pictures that the first layer's components are taken from
 NUM_ENCODER_STEPS: Final = 3000
 BATCH_SIZE: Final = 64
-LETTERED_SHARE: Final = 0.5  # of a batch: letters are the hardest to learn, and fewer have some
+WHOLE_SHARE: Final = 0.6  # of the batches are seen as the global view is: padding is picture
 PAIRS_SHARE: Final = 0.6  # the rest are single pictures, not to forget them
 
 
 def vision_encoder(course: Course) -> Stage:
     """The vision encoder and throw-away heads that say what each patch shows."""
     learner = course.learner
-    pictures = course.materials.pictures("train")
+    pictures, sheets = course.materials.pictures("train"), course.materials.practice_sheets()
     if "vision_encoder" not in course.goes_on:
         first, _ = picture_tensors(pictures, tuple(range(min(NUM_WHITENED, len(pictures)))))
         begin_whitened(learner.media.image_embed.img_processor, first)
@@ -37,32 +37,31 @@ def vision_encoder(course: Course) -> Stage:
     heads = PatchHeads(width).to(learner.device)
     trunk = vision_encoder_parameters(learner)
     parameters = {**trunk, **{f"head.{n}": p for n, p in heads.named_parameters()}}
-    is_lettered = (pictures.characters > 0).any((1, 2))
-    lettered, others = (np.flatnonzero(which).tolist() for which in (is_lettered, ~is_lettered))
 
-    def outputs(rng: random.Random, split: Split, indices: tuple[int, ...]) -> list[Guess]:
-        """What the heads say of some pictures' cells."""
-        pictures = course.materials.pictures(split)
-        crops, masks = picture_tensors(pictures, indices)
-        if rng.random() < 0.5:  # as the global view: padding counts as picture
-            masks = torch.ones_like(masks)
+    def guesses(batch: LabelledCrops) -> list[Guess]:
+        """What the heads say of a batch's cells."""
         with learner.autocast():
-            patches = learner.encode_patches(crops, masks)
-            return heads.guesses(patches, *patch_labels(pictures, indices, masks))
+            patches = learner.encode_patches(batch.crops, batch.masks)
+            return heads.guesses(patches, *batch.patch_labels)
 
     def loss(step: int) -> torch.Tensor:
         rng = random.Random(f"vision_encoder-{step}")
-        num = min(BATCH_SIZE, len(pictures))
-        num_lettered = min(round(num * LETTERED_SHARE), len(lettered))
-        chosen = rng.sample(lettered, num_lettered) + rng.sample(others, num - num_lettered)
-        guesses = outputs(rng, "train", tuple(sorted(chosen)))
-        return torch.stack([guess.loss() for guess in guesses]).sum()
+        half = min(BATCH_SIZE // 2, len(sheets))
+        sources = [
+            labelled_crops(source, sorted(rng.sample(range(len(source)), half)))
+            for source in (pictures, sheets)
+        ]
+        batch = joined(sources)
+        if rng.random() < WHOLE_SHARE:
+            has_text = (batch.characters > 0).any((1, 2))
+            batch = augment(batch.without_padding(), has_text, rng)
+        return torch.stack([guess.loss() for guess in guesses(batch)]).sum()
 
     @torch.no_grad()
     def validate() -> dict[str, float]:
-        num = min(NUM_VALIDATION, len(course.materials.pictures("held_out")))
-        guesses = outputs(random.Random("vision"), "held_out", tuple(range(num)))
-        return {guess.name: guess.accuracy() for guess in guesses}
+        unseen = course.materials.pictures("held_out")
+        batch = labelled_crops(unseen, range(min(NUM_VALIDATION, len(unseen))))
+        return {guess.name: guess.accuracy() for guess in guesses(batch)}
 
     learner.freeze_all_but(parameters)
     schedule = Schedule(

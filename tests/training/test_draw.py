@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections import Counter
 from itertools import groupby, product
 
 import numpy as np
@@ -21,6 +22,7 @@ from core.training.draw import (
     VIEW_PX,
     Drawing,
     draw,
+    draw_practice,
 )
 from core.training.fonts import HELD_OUT_FACES, TRAINED_FACES
 from core.training.items import COLOURS, PLACES, SHAPES, SIZES, Item, Scene
@@ -206,8 +208,8 @@ def test_words_are_printed_in_three_kinds_of_capitals_and_labelled_alike() -> No
     for seed in range(60):
         rng = random.Random(seed)
         sheet = draw_module._lay_out(rng, Scene((), "rain", seed), TRAINED_FACES, False)
-        assert sheet.lettering
-        texts.add(sheet.lettering.text)
+        (lettering,) = sheet.letterings
+        texts.add(lettering.text)
         assert set(labelled_columns(draw(Scene((), "rain", seed)))) <= set("rain")
     assert texts == {"rain", "Rain", "RAIN"}
 
@@ -220,13 +222,49 @@ def test_ink_lies_where_characters_are_labelled() -> None:
         rng = random.Random(seed)
         rng.random()  # whether it is flat
         sheet = draw_module._lay_out(rng, scene, ("DejaVuSans",), True)
-        assert sheet.lettering
-        distance = np.abs(drawing.picture.astype(int) - np.array(sheet.lettering.ink)).max(-1)
+        (lettering,) = sheet.letterings
+        distance = np.abs(drawing.picture.astype(int) - np.array(lettering.ink)).max(-1)
         shares = on_square(distance < 25).reshape(NUM_PATCHES, STEP, -1, STEP // CELLS_PER_PATCH)
         inked = shares.mean((1, 3))
         is_labelled = drawing.char_labels > 0
         assert inked[is_labelled].sum() > 0.85 * inked.sum()
         assert (inked[is_labelled] > 0).mean() > 0.9
+
+
+def test_practice_sheets_are_full_of_letters_that_are_labelled() -> None:
+    shown = Counter[str]()
+    for number in range(40):
+        drawing = draw_practice(number)
+        assert not drawing.shape_labels.any()
+        assert not drawing.colour_labels.any()
+        rows = drawing.char_labels.any(1).sum()
+        assert rows >= 3
+        shown.update(
+            CHARACTERS[label - 1] for label in drawing.char_labels[drawing.char_labels > 0]
+        )
+    assert set(shown) == set(CHARACTERS)
+    assert shown.total() > 40 * 50
+    again = draw_practice(3)
+    assert np.array_equal(again.picture, draw_practice(3).picture)
+    assert not np.array_equal(again.picture, draw_practice(4).picture)
+
+
+@pytest.mark.usefixtures("flat")
+def test_lines_of_practice_lie_where_they_are_labelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = []
+    set_lines = draw_module.set_lines
+    monkeypatch.setattr(
+        draw_module, "set_lines", lambda *given: kept.append(set_lines(*given)) or kept[-1]
+    )
+    for number in range(20):
+        drawing = draw_practice(number, ("DejaVuSans",))
+        pixels = drawing.picture.astype(int)
+        far = [np.abs(pixels - np.array(line.ink)).max(-1) for line in kept[-1]]
+        inked = on_square(np.min(far, axis=0) < 25)
+        shares = inked.reshape(NUM_PATCHES, STEP, -1, STEP // CELLS_PER_PATCH).mean((1, 3))
+        is_labelled = drawing.char_labels > 0
+        assert shares[is_labelled].sum() > 0.85 * shares.sum()
+        assert (shares[is_labelled] > 0).mean() > 0.9
 
 
 @pytest.mark.parametrize("word", ["brilliant", "mmmmmmmmm", "999", "i"])

@@ -5,6 +5,8 @@ Pictures are made of labels alone, one cell marked.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -15,7 +17,8 @@ from core.training.examples import IGNORED
 from core.training.items import COLOURS, SHAPES
 from core.training.learner import pooled
 from core.training.materials import NUM_PATCHES, Pictures
-from core.training.patch_heads import CELLS, NUM_CLASSES, Guess, PatchHeads, patch_labels
+from core.training.patch_heads import CELLS, NUM_CLASSES, Guess, PatchHeads
+from core.training.picture_augment import labelled_crops
 
 WIDTH = 6
 MARK = 3  # any label
@@ -38,7 +41,7 @@ def guesses(pictures: Pictures, masks: torch.Tensor) -> dict[str, Guess]:
     torch.manual_seed(0)
     heads, num = PatchHeads(WIDTH), len(pictures)
     patches = torch.ones(num, NUM_PATCHES**2, WIDTH)
-    labels = patch_labels(pictures, tuple(range(num)), masks)
+    labels = replace(labelled_crops(pictures, range(num)), masks=masks).patch_labels
     return {guess.name: guess for guess in heads.guesses(patches, *labels)}
 
 
@@ -111,7 +114,7 @@ def test_logits_belong_to_the_patch_and_the_cell_of_their_label() -> None:
             assert isinstance(head, nn.Linear)
             head.weight.copy_(weight)
             head.bias.zero_()
-        said = heads.guesses(patches.flatten(1)[None], *patch_labels(pictures, (0,), ALL))
+        said = heads.guesses(patches.flatten(1)[None], *labelled_crops(pictures, [0]).patch_labels)
     by_name = {guess.name: guess for guess in said}
     assert by_name["shape"].accuracy() == by_name["shape of token"].accuracy() == 1.0
 

@@ -1,0 +1,105 @@
+"""Pictures moved, mirrored and inverted while the vision encoder learns, with their labels.
+
+Few pictures become many: patches change their places as a whole, so that labels stay exact.
+Leaves out: drawing (draw.py) and the stage (vision_stages.py).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Final
+
+import torch
+
+from core.training.draw import CELLS_PER_PATCH, NUM_PATCHES, PATCH_PX
+from core.training.examples import IGNORED
+from core.training.learner import picture_tensors
+from core.training.materials import Pictures
+
+MIRRORED_SHARE: Final = 0.5  # of the batches of shapes
+INVERTED_SHARE: Final = 0.3  # of the batches of text
+
+
+@dataclass(frozen=True)
+class LabelledCrops:
+    """A batch for the vision encoder.
+
+    Args:
+        crops: float32, shape (num, 3, 140, 140), in [-1, 1].
+        masks: bool, shape (num, 10, 10), False where a patch is padding.
+        shapes, colours: int64, shape (num, 10, 10).
+        characters: int64, shape (num, 10, 20).
+    """
+
+    crops: torch.Tensor
+    masks: torch.Tensor
+    shapes: torch.Tensor
+    colours: torch.Tensor
+    characters: torch.Tensor
+
+    @property
+    def patch_labels(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Shapes, colours and characters, IGNORED in padding."""
+        shapes, colours = (
+            it.masked_fill(~self.masks, IGNORED) for it in (self.shapes, self.colours)
+        )
+        cells = self.masks.repeat_interleave(CELLS_PER_PATCH, 2)
+        return shapes, colours, self.characters.masked_fill(~cells, IGNORED)
+
+    def without_padding(self) -> LabelledCrops:
+        """As in the global view: what fills a picture up counts as picture."""
+        return replace(self, masks=torch.ones_like(self.masks))
+
+    def mirrored(self, chosen: torch.Tensor) -> LabelledCrops:
+        """With some pictures mirrored left to right, masks and labels alike."""
+        tensors = (getattr(self, field.name) for field in fields(self))
+        return LabelledCrops(
+            *(torch.where(chosen.view(-1, *[1] * (it.ndim - 1)), it.flip(-1), it) for it in tensors)
+        )
+
+
+def labelled_crops(pictures: Pictures, indices: Sequence[int]) -> LabelledCrops:
+    """Some pictures with their labels."""
+    crops, masks = picture_tensors(pictures, tuple(indices))
+    both = torch.from_numpy(pictures.labels[list(indices)]).long()
+    characters = torch.from_numpy(pictures.characters[list(indices)]).long()
+    return LabelledCrops(crops, masks, both[:, 0], both[:, 1], characters)
+
+
+def joined(batches: Sequence[LabelledCrops]) -> LabelledCrops:
+    """Batches as one."""
+    names = [field.name for field in fields(LabelledCrops)]
+    return LabelledCrops(*(torch.cat([getattr(it, name) for it in batches]) for name in names))
+
+
+def augment(batch: LabelledCrops, has_text: torch.Tensor, rng: random.Random) -> LabelledCrops:
+    """A batch without padding, changed by chance.
+
+    Args:
+        batch: its masks are all True.
+        has_text: bool, shape (num,): pictures that mirroring would make unreadable, and whose
+            colours nobody asks for.
+        rng: decides everything.
+    """
+    if rng.random() < MIRRORED_SHARE:
+        batch = batch.mirrored(~has_text)
+    batch = _moved(batch, rng.randrange(NUM_PATCHES), rng.randrange(NUM_PATCHES))
+    if rng.random() < INVERTED_SHARE:
+        signs = torch.where(has_text, -1.0, 1.0)[:, None, None, None]
+        batch = replace(batch, crops=batch.crops * signs)
+    return batch
+
+
+def _moved(batch: LabelledCrops, num_rows: int, num_columns: int) -> LabelledCrops:
+    """Moved by whole patches; what leaves on one side comes in on the other."""
+    rows_px, columns_px = num_rows * PATCH_PX, num_columns * PATCH_PX
+    by_patch = (num_rows, num_columns)
+    return LabelledCrops(
+        batch.crops.roll((rows_px, columns_px), (2, 3)),
+        batch.masks.roll(by_patch, (1, 2)),
+        batch.shapes.roll(by_patch, (1, 2)),
+        batch.colours.roll(by_patch, (1, 2)),
+        batch.characters.roll((num_rows, num_columns * CELLS_PER_PATCH), (1, 2)),
+    )
