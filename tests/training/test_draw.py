@@ -6,6 +6,7 @@ import math
 import random
 from collections import Counter
 from itertools import groupby, product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from core.training.draw import (
 )
 from core.training.fonts import HELD_OUT_FACES, TRAINED_FACES
 from core.training.items import COLOURS, PLACES, SHAPES, SIZES, Item, Scene
+from core.training.lettering import Lettering, set_lines
 from core.training.scene_list import scene_at
 from core.training.scenes import sample_scene
 
@@ -251,11 +253,13 @@ def test_practice_sheets_are_full_of_letters_that_are_labelled() -> None:
 
 @pytest.mark.usefixtures("flat")
 def test_lines_of_practice_lie_where_they_are_labelled(monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = []
-    set_lines = draw_module.set_lines
-    monkeypatch.setattr(
-        draw_module, "set_lines", lambda *given: kept.append(set_lines(*given)) or kept[-1]
-    )
+    kept: list[tuple[Lettering, ...]] = []
+
+    def noting(*given: Any) -> tuple[Lettering, ...]:
+        kept.append(set_lines(*given))
+        return kept[-1]
+
+    monkeypatch.setattr(draw_module, "set_lines", noting)
     for number in range(20):
         drawing = draw_practice(number, ("DejaVuSans",))
         pixels = drawing.picture.astype(int)

@@ -125,9 +125,12 @@ def test_a_hurried_stage_that_is_killed_goes_on_as_slowly_as_it_was(
     before = killed.stage.schedule.rate_at(40)
     resumed = Toy(num_steps=1000)
     rates: list[float] = []
-    resumed.stage.loss = lambda step: (
-        rates.append(resumed.stage.schedule.rate_at(step)) or resumed.loss(step)
-    )
+
+    def noting(step: int) -> torch.Tensor:
+        rates.append(resumed.stage.schedule.rate_at(step))
+        return resumed.loss(step)
+
+    resumed.stage.loss = noting
     learn(resumed.stage, tmp_path, limit_s=20.0)
     assert before < 0.5
     assert max(rates) <= before + 0.01

@@ -234,7 +234,6 @@ def test_media_that_a_killed_run_began_to_change_are_not_taken_for_the_old_ones(
 ) -> None:
     def killed(*_: object) -> Iterator[None]:
         raise KeyboardInterrupt
-        yield
 
     made_in(tmp_path).clips("train")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
