@@ -84,7 +84,8 @@ class Course:
     def sound_encodings(self, split: Split) -> dict[int, torch.Tensor]:
         """The frozen audio encoder's outputs, computed once after its stage."""
         if split not in self.sounds:
-            self.sounds[split] = sound_encodings(self.learner, self.materials.clips(split))
+            rng = random.Random("sounds") if split == "train" else None
+            self.sounds[split] = sound_encodings(self.learner, self.materials.clips(split), rng)
         return self.sounds[split]
 
     def picture_encodings(self, split: Split, indices: tuple[int, ...]) -> dict[int, Encoding]:

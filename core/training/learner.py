@@ -5,6 +5,7 @@ Leaves out: what a stage learns (stages.py) and the loop (loop.py).
 
 from __future__ import annotations
 
+import random
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ from core.training.architecture import (
 from core.training.examples import IGNORED, Batch
 from core.training.locality import begin_local
 from core.training.materials import Clips, Pictures
+from core.training.mel_augment import augment
 
 NUM_COMPILED: Final = 64  # versions of a layer's code; beyond, torch would run it uncompiled
 Adapters = str | tuple[str, ...] | None  # active ones: a route has one or none
@@ -318,10 +320,16 @@ def encode_pictures(
     }
 
 
-def sound_encodings(learner: Learner, clips: Clips) -> dict[int, torch.Tensor]:
+def sound_encodings(
+    learner: Learner, clips: Clips, rng: random.Random | None = None
+) -> dict[int, torch.Tensor]:
     """The frozen audio encoder's output for every clip, (num_tokens, audio hidden) by index.
 
     Only clips of exactly the same length share a batch: there is no padding that could leak.
+
+    Args:
+        rng: varies the clips as their encoder's own stage did. It knows them better than any it
+            will hear; what learns from its outputs shall not count on that.
     """
     encoder = learner.media.audio_embed.encoder.eval()
     by_length: dict[int, list[int]] = {}
@@ -332,8 +340,11 @@ def sound_encodings(learner: Learner, clips: Clips) -> dict[int, torch.Tensor]:
         for alike in by_length.values():
             for start in range(0, len(alike), 32):
                 indices = alike[start : start + 32]
-                mels = np.stack([clips.log_mel(index) for index in indices]).astype(np.float32)
-                encoded = encoder(torch.from_numpy(mels).to(learner.device), None)
+                frames = np.stack([clips.log_mel(index) for index in indices]).astype(np.float32)
+                mels = torch.from_numpy(frames)
+                if rng is not None:
+                    mels = augment(mels, torch.full((len(mels),), mels.shape[1]), rng)
+                encoded = encoder(mels.to(learner.device), None)
                 outputs.update(zip(indices, encoded.bfloat16().cpu(), strict=True))
     return outputs
 
