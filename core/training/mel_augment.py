@@ -40,7 +40,8 @@ def augment(mels: torch.Tensor, lengths: torch.Tensor, rng: random.Random) -> to
     for effect, share in EFFECTS:
         rows = [row for row in touched if rng.random() < share]
         if rows:
-            varied[rows] = effect(varied[rows], lengths[rows], rng)
+            with torch.autocast(mels.device.type, enabled=False):  # powers need float32
+                varied[rows] = effect(varied[rows], lengths[rows], rng)
     return torch.where(_is_sound(mels, lengths), varied, mels)
 
 

@@ -141,3 +141,11 @@ def test_the_shortest_clips_are_varied_too(num_frames: int) -> None:
     varied = augment(mels, torch.full((40,), num_frames), random.Random(0))
     assert varied.shape == mels.shape
     assert torch.isfinite(varied).all()
+
+
+def test_powers_are_not_halved_in_precision_where_products_are() -> None:
+    mels = torch.rand(6, 40, 80) * 12
+    lengths = torch.full((6,), 40)
+    with torch.autocast("cpu", torch.bfloat16):
+        low = augment(mels, lengths, random.Random(3))
+    assert torch.equal(low, augment(mels, lengths, random.Random(3)))
