@@ -53,20 +53,18 @@ NEEDS: Final[dict[str, tuple[str, ...]]] = {
     "speech": ("text", *SPEECH[:2]),
     "vision_speech": ("text", *VISION, *SPEECH),
 }
-
-
 # What each stage gets of `--minutes`, in proportion.
 MINUTES: Final[dict[str, float]] = {
-    "text": 40.0,
-    "vision_encoder": 13.0,
+    "text": 57.0,
+    "vision_encoder": 25.0,
     "vision_projector": 1.0,
     "vision_joint": 2.5,
-    "vision": 15.0,
-    "vision_pairs": 3.0,
-    "speech_encoder": 27.0,
-    "speech_projector": 1.5,
-    "speech": 15.0,
-    "vision_speech": 8.0,
+    "vision": 20.0,
+    "vision_pairs": 5.0,
+    "speech_encoder": 55.0,
+    "speech_projector": 5.0,
+    "speech": 22.0,
+    "vision_speech": 9.0,
 }
 
 
