@@ -11,6 +11,7 @@ Leaves out: the shipped model's scores (evaluate.py).
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import random
 import sys
@@ -161,9 +162,9 @@ def main(argv: Sequence[str]) -> int:
     """Run the command line; returns the exit code."""
     parser = _parser()
     options = parser.parse_args(argv)
+    if problem := problem_with_file(options.json):
+        parser.error(f"--json {options.json}: {problem}")
     path = options.json or options.model / "ablation.json"
-    if problem := problem_with_file(path):
-        parser.error(f"--json {path}: {problem}")
     try:
         check_tools()
         check_device(options.device)
@@ -189,8 +190,8 @@ def main(argv: Sequence[str]) -> int:
     if options.steps:
         print(f"Learning to hear for {options.steps} steps:")
         record["num_steps"] = options.steps
-        # Never another model's, or another number of steps.
-        work = options.work / f"stages-{weights[:12]}-{options.steps}"
+        # Never what was learned from another model, in another number of steps, by other code.
+        work = options.work / f"stages-{weights[:12]}-{options.steps}-{_code_sha256()[:12]}"
         record["fine_tuning"] = fine_tuning_table(
             course, options.model, options.steps, options.num, work
         )
@@ -199,6 +200,12 @@ def main(argv: Sequence[str]) -> int:
     print(markdown_tables(record))
     print(f"Wrote {path} and {path.with_suffix('.png')}.")
     return 0
+
+
+def _code_sha256() -> str:
+    """Of the recipe's own source: what learns, and from what."""
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
 
 
 def _parser() -> argparse.ArgumentParser:

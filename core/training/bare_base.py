@@ -23,7 +23,7 @@ from core.tokenizer import Tokenizer
 def num_identical(folder: Path, options: ModelOptions, asked: Iterable[Conversation]) -> int | None:
     """How many conversations get the same logits, bit for bit, from the model without its adapters.
 
-    Those of the token after the prompt.
+    What is compared is the logits of the token after the prompt.
 
     Args:
         folder: a model folder in the native layout, its adapters in folders of their own.

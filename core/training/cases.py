@@ -3,12 +3,13 @@
 Questions about the world and sentences to translate are held out by their words. Pictures are
 drawn anew, in typefaces of their own; the printed words and what is asked about a picture are
 those of training. Speech is by voices, or by a synthesizer, that training never heard. A case
-follows from its skill, the seed and its number.
+follows from its skill, the seed, its number and those before it.
 Leaves out: asking them (evaluate.py) and writing them to files (write_world.py).
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import random
@@ -86,6 +87,12 @@ class Case:
         return Conversation((*messages, Message(Role.USER, tuple(parts))))
 
     @property
+    def asked(self) -> tuple[object, ...]:
+        """What makes it another question, whoever speaks."""
+        shown = tuple(hashlib.sha256(picture).digest() for picture in self.pictures)
+        return self.prompt, self.spoken, self.history, shown
+
+    @property
     def said(self) -> str:
         """All that is typed and spoken, for people."""
         earlier = [question for question, _ in self.history]
@@ -99,20 +106,20 @@ Maker = Callable[[random.Random, int], Fields]  # what is random, the case's num
 def cases(skill: str, num: int, seed: int) -> Iterator[Case]:
     """`num` held-out cases of a skill, in order; the same seed gives the same cases.
 
-    None comes twice, as long as there are others. They are made ahead in threads: synthesizers
-    are programs of their own.
+    No sentence comes twice, and no question about the same picture, as long as there are others.
+    They are made ahead in threads: synthesizers are programs of their own.
 
     Raises:
         MissingFontsError, FileNotFoundError: see `missing_for`.
     """
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        seen: set[Case] = set()
+        seen: set[tuple[object, ...]] = set()
         for number, case in enumerate(pool.map(partial(case_at, skill, seed), range(num))):
             for attempt in range(1, MAX_ATTEMPTS):
-                if case not in seen:
+                if case.asked not in seen:
                     break
                 case = case_at(skill, seed, number, attempt)
-            seen.add(case)
+            seen.add(case.asked)
             yield case
 
 

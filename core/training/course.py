@@ -82,7 +82,10 @@ class Course:
         return RowEncoder(self.tokenizer, media)
 
     def sound_encodings(self, split: Split) -> dict[int, torch.Tensor]:
-        """The frozen audio encoder's outputs, computed once after its stage."""
+        """The frozen audio encoder's outputs, computed once after its stage.
+
+        Clips for training are varied as they were for the encoder, but once for all.
+        """
         if split not in self.sounds:
             rng = random.Random("sounds") if split == "train" else None
             self.sounds[split] = sound_encodings(self.learner, self.materials.clips(split), rng)
@@ -186,6 +189,13 @@ def dialogue_stage(
             embeddings = learner.embed(batch, pictures, sounds, projector)
             return learner.loss_and_hits(batch, embeddings, adapter)
 
+    def prepare() -> None:
+        for batch in dialogues.of_step(0):
+            if batch.sounds:
+                course.sound_encodings("train")
+            if batch.pictures:
+                course.materials.pictures("train")
+
     def loss(step: int) -> torch.Tensor:
         return torch.stack([run("train", batch)[0] for batch in dialogues.of_step(step)]).mean()
 
@@ -195,7 +205,7 @@ def dialogue_stage(
         return shares_right(batches, [run("held_out", batch)[1].cpu() for batch in batches])
 
     learner.freeze_all_but(parameters)
-    return Stage(name, parameters, schedule, loss, validate)
+    return Stage(name, parameters, schedule, loss, validate, prepare)
 
 
 def shares_right(batches: list[Batch], hits: list[torch.Tensor]) -> dict[str, float]:

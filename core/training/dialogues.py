@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from core.training.exchange import Exchange, Split, is_held_out
+from core.training.exchange import Exchange, Split
 from core.training.items import COLOURS, Scene, counted, describe
 from core.training.memory import is_told, sample_chain
 from core.training.picture_pairs import ask_about_two
@@ -110,22 +110,40 @@ def chain_turns(rng: random.Random, split: Split) -> tuple[Turn, ...]:
 
 def _described_picture(rng: random.Random, split: Split) -> tuple[Turn, ...]:
     """A picture told in words: the base model learns to read scenes before it sees any."""
-    while True:
+
+    def make() -> Exchange:
         scene = sample_scene(rng)
-        exchange = ask_about(rng, scene)
-        told = f"{describe(scene)} {exchange.question}"
-        if is_held_out(told) == (split == "held_out"):
-            return (Turn((typed(rng, told),), exchange.answer),)
+        return _told(ask_about(rng, scene), scene)
+
+    return _described(rng, split, make)
 
 
 def _described_pair(rng: random.Random, split: Split) -> tuple[Turn, ...]:
     """Two pictures told in words, and a question about both."""
-    while True:
+
+    def make() -> Exchange:
         first, second = sample_scene(rng), sample_scene(rng)
-        exchange = ask_about_two(rng, first, second)
-        told = f"{describe(first)} {describe(second)} {exchange.question}"
-        if is_held_out(told) == (split == "held_out"):
-            return (Turn((typed(rng, told),), exchange.answer),)
+        return _told(ask_about_two(rng, first, second), first, second)
+
+    return _described(rng, split, make)
+
+
+def _told(exchange: Exchange, *scenes: Scene) -> Exchange:
+    """A question about pictures, with the pictures in words before it."""
+    before = " ".join(describe(scene) for scene in scenes)
+    return Exchange(
+        "described",
+        f"{before} {exchange.question}",
+        f"{before} {exchange.spoken}",
+        exchange.answer,
+    )
+
+
+def _described(rng: random.Random, split: Split, make: Callable[[], Exchange]) -> tuple[Turn, ...]:
+    while True:
+        exchange = make()
+        if exchange.belongs_to(split):
+            return (Turn((typed(rng, exchange.question),), exchange.answer),)
 
 
 def _repeat(rng: random.Random, split: Split) -> tuple[Turn, ...]:

@@ -64,6 +64,7 @@ class Stage:
         schedule: how long and how fast.
         loss: step number -> loss to minimise.
         validate: -> figures worth watching.
+        prepare: makes what the first step needs and may take minutes, such as media.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Stage:
     schedule: Schedule
     loss: Callable[[int], torch.Tensor]
     validate: Callable[[], dict[str, float]]
+    prepare: Callable[[], None] = lambda: None
 
 
 def learn(stage: Stage, folder: Path, limit_s: float = math.inf) -> dict[str, float]:
@@ -79,26 +81,26 @@ def learn(stage: Stage, folder: Path, limit_s: float = math.inf) -> dict[str, fl
     Args:
         stage: what is learned.
         folder: where its checkpoint and its record are kept.
-        limit_s: fewer steps are taken where all of them would take longer, from here on.
+        limit_s: fewer steps are taken where all of them would take longer, from here on; the
+            stage has been prepared already.
     Returns:
         Its validation figures, also kept in `<folder>/<name>.json` with the loss history.
     Raises:
-        BadModelError: the checkpoint is another recipe's: it has other parameters.
+        BadModelError: the checkpoint is another recipe's: it has other parameters. (What a stage
+            learns from may have changed; nobody sees that.)
     """
     schedule = stage.schedule
     optimizers = make_optimizers(stage.parameters, schedule.learning_rate, schedule.weight_decay)
     checkpoint = folder / f"{stage.name}.safetensors"
-    record_path, num_planned = folder / f"{stage.name}.json", stage.schedule.num_steps
-    step, history, num_left_over = _resume(stage, optimizers, checkpoint)
-    if math.isfinite(limit_s) and num_left_over:  # until this run knows better
-        stage.schedule.num_steps = min(num_planned, num_left_over)
-    if record_path.exists() and step > 0:
-        record: dict[str, Any] = json.loads(record_path.read_text())
-        if record["num_planned"] == num_planned and step >= record["num_steps"]:
-            return dict(record["figures"])
+    record_path, num_planned = folder / f"{stage.name}.json", schedule.num_steps
+    step, history, num_shortened = _resume(stage, optimizers, checkpoint)
+    if is_finished(stage, folder) and step > 0:
+        return dict(json.loads(record_path.read_text())["figures"])
+    if math.isfinite(limit_s) and step < num_shortened:  # until this run knows better
+        schedule.num_steps = num_shortened
     begun = saved = reported = time.monotonic()
     first = reported_step = step
-    while step < stage.schedule.num_steps:
+    while step < schedule.num_steps:
         loss = stage.loss(step)
         loss.backward()
         nn.utils.clip_grad_norm_(list(stage.parameters.values()), 1.0)
@@ -109,20 +111,20 @@ def learn(stage: Stage, folder: Path, limit_s: float = math.inf) -> dict[str, fl
             optimizer.zero_grad(set_to_none=True)
         step += 1
         now = time.monotonic()
-        if now - reported > REPORT_EVERY_S or step == stage.schedule.num_steps:
+        if now - reported > REPORT_EVERY_S or step == schedule.num_steps:
             history.append((step, float(loss.detach())))
             step_s = (now - reported) / (step - reported_step)
             if reported_step > first or now > begun + limit_s:  # the first steps compile
                 num_possible = step + max(0.0, (begun + limit_s - now) / step_s)
-                stage.schedule.num_steps = int(min(num_planned, num_possible))
+                schedule.num_steps = int(min(num_planned, num_possible))
             reported, reported_step = now, step
             _report(stage, step, history[-1][1], step_s)
             _give_back_memory()
         if now - saved > CHECKPOINT_EVERY_S:
             saved = now
-            _save(stage, optimizers, checkpoint, step, history)
+            _save(stage, optimizers, checkpoint, step, history, num_planned)
     figures = stage.validate()
-    _save(stage, optimizers, checkpoint, step, history)
+    _save(stage, optimizers, checkpoint, step, history, num_planned)
     record = {
         "name": stage.name,
         "num_steps": step,
@@ -133,6 +135,15 @@ def learn(stage: Stage, folder: Path, limit_s: float = math.inf) -> dict[str, fl
     record_path.write_text(json.dumps(record, indent=1))
     print(f"  {stage.name}: " + ", ".join(f"{k} {v:.3f}" for k, v in figures.items()), flush=True)
     return figures
+
+
+def is_finished(stage: Stage, folder: Path) -> bool:
+    """Whether a run before took all the steps that are planned, or as many as it had time for."""
+    path = folder / f"{stage.name}.json"
+    if not path.exists() or not path.with_suffix(".safetensors").exists():
+        return False
+    record: dict[str, Any] = json.loads(path.read_text())
+    return bool(record["num_planned"] == stage.schedule.num_steps)
 
 
 def _give_back_memory() -> None:
@@ -150,14 +161,19 @@ def _save(
     path: Path,
     step: int,
     history: list[tuple[int, float]],
+    num_planned: int,
 ) -> None:
     tensors: dict[str, torch.Tensor] = {}
     for name, parameter in stage.parameters.items():
         tensors[f"weight.{name}"] = parameter.detach().contiguous()
         for key, value in state_tensors(optimizers, parameter).items():
             tensors[f"{key}.{name}"] = value.contiguous()
-    num_steps = str(stage.schedule.num_steps)
-    metadata = {"step": str(step), "num_steps": num_steps, "history": json.dumps(history)}
+    metadata = {
+        "step": str(step),
+        "num_steps": str(stage.schedule.num_steps),
+        "num_planned": str(num_planned),
+        "history": json.dumps(history),
+    }
     partial = path.with_suffix(".part")
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file(tensors, partial, metadata)
@@ -167,7 +183,7 @@ def _save(
 def _resume(
     stage: Stage, optimizers: list[Optimizer], path: Path
 ) -> tuple[int, list[tuple[int, float]], int]:
-    """Steps taken, the losses on the way, and of how many steps (0 where nobody knows)."""
+    """Steps taken, the losses on the way, and to how many the same plan had been shortened."""
     if not path.exists():
         return 0, [], 0
     with safe_open(path, "pt") as opened:
@@ -176,7 +192,8 @@ def _resume(
     for key, tensor in load_file(path).items():
         kind, name = key.split(".", 1)
         kept.setdefault(name, {})[kind] = tensor
-    if kept.keys() != stage.parameters.keys():
+    shapes = {name: state["weight"].shape for name, state in kept.items()}
+    if shapes != {name: parameter.shape for name, parameter in stage.parameters.items()}:
         raise BadModelError(
             f"{path} was left by a recipe whose stage learned other weights: remove it, and the "
             "stage begins anew."
@@ -187,7 +204,8 @@ def _resume(
         if state:
             restore_state(optimizers, parameter, state)
     history = [(int(step), float(loss)) for step, loss in json.loads(metadata["history"])]
-    return int(metadata["step"]), history, int(metadata.get("num_steps", 0))
+    is_same_plan = metadata.get("num_planned") == str(stage.schedule.num_steps)
+    return int(metadata["step"]), history, int(metadata["num_steps"]) if is_same_plan else 0
 
 
 def _report(stage: Stage, step: int, loss: float, step_s: float) -> None:

@@ -127,13 +127,10 @@ class Clips:
 
 
 def make_pictures(
-    folder: Path, split: Split, num: int, progress: Progress, name: str = "pictures"
+    folder: Path, split: Split, num: int, progress: Progress, *, are_sheets: bool = False
 ) -> Pictures:
-    """Draw `num` scenes, or sheets of text to practise on; or open those drawn before.
-
-    Args:
-        name: "pictures" or "practice sheets".
-    """
+    """Draw `num` scenes, or sheets of text to practise on; or open those drawn before."""
+    name, make = ("practice sheets", _sheet_chunk) if are_sheets else ("pictures", _draw_chunk)
     done = folder / "done.json"
     shapes = {
         "views": ((num, 3, VIEW_PX, VIEW_PX), np.uint8),
@@ -146,16 +143,16 @@ def make_pictures(
         done.unlink(missing_ok=True)  # what is there now is not done any more
         folder.mkdir(parents=True, exist_ok=True)
         arrays = {
-            name: np.lib.format.open_memmap(folder / f"{name}.npy", "w+", dtype, shape)
-            for name, (shape, dtype) in shapes.items()
+            key: np.lib.format.open_memmap(folder / f"{key}.npy", "w+", dtype, shape)
+            for key, (shape, dtype) in shapes.items()
         }
-        for start, drawn in _in_pool(DRAWN[name], split, num, name, progress):
-            for name, values in drawn.items():
-                arrays[name][start : start + len(values)] = values
+        for start, drawn in _in_pool(make, split, num, name, progress):
+            for key, values in drawn.items():
+                arrays[key][start : start + len(values)] = values
         for array in arrays.values():
             array.flush()
         done.write_text(json.dumps(wanted))
-    return Pictures(**{name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in shapes})
+    return Pictures(**{key: np.load(folder / f"{key}.npy", mmap_mode="r") for key in shapes})
 
 
 def _fingerprint(names: tuple[str, ...]) -> str:
@@ -169,11 +166,9 @@ def _draw_chunk(split: Split, start: int, stop: int) -> dict[str, np.ndarray]:
     return _arrays([draw(scene_at(split, index), faces) for index in range(start, stop)])
 
 
-def _practice_chunk(split: Split, start: int, stop: int) -> dict[str, np.ndarray]:
-    return _arrays([draw_practice(number) for number in range(start, stop)])
-
-
-DRAWN: Final = {"pictures": _draw_chunk, "practice sheets": _practice_chunk}
+def _sheet_chunk(split: Split, start: int, stop: int) -> dict[str, np.ndarray]:
+    faces = TRAINED_FACES if split == "train" else HELD_OUT_FACES
+    return _arrays([draw_practice(number, faces) for number in range(start, stop)])
 
 
 def _arrays(drawings: Sequence[Drawing]) -> dict[str, np.ndarray]:
@@ -320,7 +315,7 @@ class Materials:
                 "train",
                 self.num_pictures("train") // 2,
                 self._progress,
-                "practice sheets",
+                are_sheets=True,
             )
         return self._sheets
 

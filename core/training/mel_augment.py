@@ -1,4 +1,4 @@
-"""Log-mel frames varied anew at each step of training: speaker, microphone, room, noise, gaps.
+"""Log-mel frames varied by chance: speaker, microphone, room, noise, gaps.
 
 Cheap stand-ins for what speech.py and room.py do to the sound itself once for each clip. A clip's
 length and the time of its words never change, so that its targets stay where they are.
@@ -40,7 +40,7 @@ def augment(mels: torch.Tensor, lengths: torch.Tensor, rng: random.Random) -> to
     for effect, share in EFFECTS:
         rows = [row for row in touched if rng.random() < share]
         if rows:
-            with torch.autocast(mels.device.type, enabled=False):  # powers need float32
+            with torch.autocast(mels.device.type, enabled=False):  # warp's product in float32
                 varied[rows] = effect(varied[rows], lengths[rows], rng)
     return torch.where(_is_sound(mels, lengths), varied, mels)
 

@@ -25,7 +25,7 @@ from core.training.course import Course
 from core.training.export import export
 from core.training.fonts import HELD_OUT_FACES, TRAINED_FACES
 from core.training.learner import Learner
-from core.training.loop import learn
+from core.training.loop import is_finished, learn
 from core.training.materials import Materials
 from core.training.packages import missing_packages, missing_sentence
 from core.training.parts import PARTS, load_parts, save_parts
@@ -94,7 +94,9 @@ def main(argv: Sequence[str]) -> int:
     names, folder = _stages_to_run(options, course.goes_on), _checkpoint_folder(options)
     for number, name in enumerate(names):
         try:
-            stage = STAGES[name](course)  # makes its media first
+            stage = STAGES[name](course)
+            if not is_finished(stage, folder):
+                stage.prepare()
             left_s = options.minutes * 60 - (time.monotonic() - begun)
             figures = learn(stage, folder, _time_for(names[number:], left_s))
         except TriadError as error:

@@ -105,6 +105,13 @@ def test_bad_options_are_said_at_once(
     assert said in capsys.readouterr().err
 
 
+def test_a_model_that_is_not_there_is_what_is_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--model", str(tmp_path / "none")]) == 2
+    assert "none has no tokenizer.json" in capsys.readouterr().err
+
+
 def test_a_folder_that_is_no_model_is_a_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -86,18 +86,26 @@ def test_a_row_says_what_quantisation_costs_in_points() -> None:
     assert line(found).endswith(
         "word error rate 25.0 %, 0.0 to 50.0   "
         "unquantised 100.0 % (word error rate 0.0 %, 0.0 to 0.0), "
-        "difference −66.7 points, −120.0 to −13.3 (word error rate +25.0)"
+        "difference −66.7 points, −98.1 to +18.1 (word error rate +25.0)"
     )
 
 
 def test_a_difference_is_as_sure_as_its_pairs_are() -> None:
     ones, others = [True, True, False, True] * 25, [True, True, True, False] * 25
     low, high = paired_interval(ones, others)
-    # 25 gained, 25 lost, of 100: a standard deviation of sqrt(0.5) a case.
-    assert (low, high) == pytest.approx((-13.859, 13.859), abs=1e-3)
-    assert paired_interval(ones, ones) == (0.0, 0.0)
-    surer = paired_interval(ones * 4, others * 4)
-    assert surer == pytest.approx((low / 2, high / 2))
+    # Reference: the closed formula, by hand: 1.96 sqrt(51) / 102.
+    assert (low, high) == pytest.approx((-13.723, 13.723), abs=1e-3)
+    surer_low, surer_high = paired_interval(ones * 4, others * 4)
+    assert low < surer_low < 0 < surer_high < high
+
+
+def test_no_difference_is_not_certainly_none_and_none_is_above_100_points() -> None:
+    low, high = paired_interval([True] * 2, [True] * 2)
+    assert low < -40
+    assert high > 40
+    low, high = paired_interval([True] * 400, [True] * 400)
+    assert -1 < low < 0 < high < 1
+    assert paired_interval([False] * 3, [True] * 3)[0] == -100.0
 
 
 def test_a_turn_that_fails_is_wrong_and_says_nothing() -> None:
@@ -119,7 +127,7 @@ def test_the_table_has_columns_for_the_comparison_where_there_is_one() -> None:
     assert markdown_table({"scores": [row(one, other)]}).splitlines() == [
         "| held-out skill | exactly right | 95 % interval | questions | unquantised | difference |",
         "|---|---|---|---|---|---|",
-        "| text | 50.0 % | 9.5 to 90.5 | 2 | 100.0 % | −50.0 points, −119.3 to +19.3 |",
+        "| text | 50.0 % | 9.5 to 90.5 | 2 | 100.0 % | −50.0 points, −89.8 to +39.8 |",
     ]
 
 

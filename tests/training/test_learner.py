@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -219,6 +220,17 @@ def test_sound_goes_through_its_projector_as_in_transformers(
             audio_projection_mode=projector,
         )
         assert relative(learner.embed(batch, None, sounds, projector), theirs) < BFLOAT16
+
+
+def test_clips_to_learn_from_are_varied_and_always_alike(learner: Learner, clips: Clips) -> None:
+    plain = sound_encodings(learner, clips)
+    varied, again, other = (
+        sound_encodings(learner, clips, random.Random(seed)) for seed in (1, 1, 2)
+    )
+    assert all(varied[i].shape == plain[i].shape for i in plain)
+    assert all(torch.equal(varied[i], again[i]) for i in plain)
+    assert not all(torch.equal(varied[i], plain[i]) for i in plain)
+    assert not all(torch.equal(varied[i], other[i]) for i in plain)
 
 
 def test_sounds_stand_in_prompt_order_and_text_stays_as_it_is(learner: Learner) -> None:

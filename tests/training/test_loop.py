@@ -136,6 +136,23 @@ def test_a_hurried_stage_that_is_killed_goes_on_as_slowly_as_it_was(
     assert max(rates) <= before + 0.01
 
 
+def test_a_finished_stage_with_a_longer_plan_goes_on(tmp_path: Path) -> None:
+    learn(Toy(num_steps=12).stage, tmp_path, limit_s=1e6)
+    longer = Toy(num_steps=24)
+    assert not loop.is_finished(longer.stage, tmp_path)
+    learn(longer.stage, tmp_path, limit_s=1e6)
+    assert longer.steps == list(range(12, 24))
+    assert loop.is_finished(Toy(num_steps=24).stage, tmp_path)
+
+
+def test_a_checkpoint_of_another_width_is_refused(tmp_path: Path) -> None:
+    learn(Toy().stage, tmp_path)
+    other = Toy()
+    other.stage.parameters["bias"] = nn.Parameter(torch.zeros(1))
+    with pytest.raises(BadModelError, match="learned other weights"):
+        learn(other.stage, tmp_path)
+
+
 def test_a_checkpoint_of_other_weights_is_refused_and_named(tmp_path: Path) -> None:
     learn(Toy().stage, tmp_path)
     other = Toy()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -240,6 +241,29 @@ def test_media_that_a_killed_run_began_to_change_are_not_taken_for_the_old_ones(
         patch.setattr(materials, "_in_pool", killed)
         materials.make_clips(tmp_path / "clips-train", "train", 4, 12, lambda *_: None)
     assert not (tmp_path / "clips-train" / "done.json").exists()
+
+
+# Imported by what draws and speaks, and without a say in what comes out of it: how questions are
+# asked and answered, and what is common to all of them.
+NO_SAY = {"exchange", "world", "knowledge", "numbers", "small_talk"}
+
+
+@pytest.mark.parametrize(
+    ("begun_from", "names"),
+    [(("draw", "scene_list"), DRAWN_BY), (("speech",), SPOKEN_BY)],
+)
+def test_everything_that_draws_or_speaks_is_in_the_fingerprint(
+    begun_from: tuple[str, ...], names: tuple[str, ...]
+) -> None:
+    waiting, needed = list(begun_from), set[str]()
+    while waiting:
+        module = waiting.pop()
+        if module in needed | NO_SAY:
+            continue
+        needed.add(module)
+        source = (materials.ROOT / f"core/training/{module}.py").read_text("utf-8")
+        waiting += re.findall(r"^from core\.training\.(\w+) import", source, re.MULTILINE)
+    assert {f"core/training/{module}.py" for module in needed} <= set(names)
 
 
 @pytest.mark.parametrize("names", [DRAWN_BY, SPOKEN_BY])

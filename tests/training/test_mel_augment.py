@@ -143,7 +143,7 @@ def test_the_shortest_clips_are_varied_too(num_frames: int) -> None:
     assert torch.isfinite(varied).all()
 
 
-def test_powers_are_not_halved_in_precision_where_products_are() -> None:
+def test_clips_are_varied_in_float32_wherever_it_happens() -> None:
     mels = torch.rand(6, 40, 80) * 12
     lengths = torch.full((6,), 40)
     with torch.autocast("cpu", torch.bfloat16):

@@ -7,13 +7,12 @@ import random
 import pytest
 import torch
 
-from core.training.draw import CELLS_PER_PATCH, NUM_PATCHES, PATCH_PX, VIEW_PX
+from core.training.draw import NUM_PATCHES, PATCH_PX, VIEW_PX
 from core.training.examples import IGNORED
 from core.training.picture_augment import LabelledCrops, augment, joined
 
 NUM = 6
 HAS_TEXT = torch.tensor([True, False] * (NUM // 2))
-HALF_PX = PATCH_PX // CELLS_PER_PATCH
 
 
 def painted() -> LabelledCrops:

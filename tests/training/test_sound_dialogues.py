@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.training import sound_dialogues
 from core.training.dialogues import Dialogue, PictureRef, SoundRef, Turn
 from core.training.exchange import Split
 from core.training.materials import Clip, Clips, Materials, clip_at
@@ -61,14 +62,16 @@ def check_sound_turn(talk: SoundDialogues, split: Split, turn: Turn) -> str:
             return "both"
         assert turn.reply == translation
         return "translation"
-    assert "audio" not in prompt  # nothing that asks for the clip
+    assert (prompt, turn.reply) == ("What is beside it?", "A typed reply.")
     return "typed beside"
 
 
 @pytest.mark.parametrize("split", ["train", "held_out"])
 def test_replies_to_clips_are_what_the_clips_say_answer_or_mean(
-    split: Split, talk: SoundDialogues
+    split: Split, talk: SoundDialogues, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    beside = Turn(("What is beside it?",), "A typed reply.")
+    monkeypatch.setattr(sound_dialogues, "text_turn", lambda rng, split: beside)
     rng, uses = random.Random(1), Counter[str]()
     for _ in range(1500):
         dialogue = talk.speech(rng, split)
