@@ -22,8 +22,18 @@ MAX_CROPS: Final = 1  # a picture is one crop and its global view
 ADAPTER_RANKS: Final = {"vision": 32, "speech": 32}
 ADAPTER_ALPHA_PER_RANK: Final = 2
 ADAPTER_TARGETS: Final = ("qkv_proj", "o_proj", "gate_up_proj", "down_proj")
+NUM_VISION_LAYERS: Final = 6
 NUM_CONTEXT_TOKENS: Final = 4096
 _NUM_ROTARY_FACTORS: Final = 24  # head_dim 64 x 0.75 / 2
+
+
+def is_run(name: str) -> bool:
+    """Whether a tensor, by its native name, is ever computed with: feature layer -2 is the last
+    of the vision encoder that feeds the decoder.
+    """
+    last = f".img_processor.encoder.layers.{NUM_VISION_LAYERS - 1}."
+    never_run = (last, ".img_processor.post_layernorm", ".img_processor.head.")
+    return not any(part in name for part in never_run)
 
 
 def bundled_config(tokenizer: RawTokenizer) -> Phi4MultimodalConfig:
@@ -60,7 +70,7 @@ def _vision_config(image_token_id: int) -> Phi4MultimodalVisionConfig:
     return Phi4MultimodalVisionConfig(
         hidden_size=192,
         intermediate_size=576,
-        num_hidden_layers=6,
+        num_hidden_layers=NUM_VISION_LAYERS,
         num_attention_heads=6,
         image_size=VIEW_PX,
         crop_size=VIEW_PX,

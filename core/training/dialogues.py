@@ -25,6 +25,7 @@ from core.training.scenes import ask_about, sample_scene
 from core.training.translation import LANGUAGES, sample_translation
 from core.training.world import WORKED_OUT, sample_exchange
 
+CASES: Final = (str.lower, str.upper)  # of letters told one by one
 SYSTEM_PROMPTS: Final = ("You are a helpful assistant.", "You are Triad, a small assistant.")
 
 
@@ -128,9 +129,25 @@ def _described_pair(rng: random.Random, split: Split) -> tuple[Turn, ...]:
     return _described(rng, split, make)
 
 
+def _spelled_out(rng: random.Random, split: Split) -> tuple[Turn, ...]:
+    """A printed word told by its letters: what the eye finds before it is a word."""
+
+    def make() -> Exchange:
+        scene = sample_scene(rng)
+        while not scene.word:
+            scene = sample_scene(rng)
+        letters = rng.choice(CASES)(" ".join(scene.word))
+        return _after(f"The picture shows {letters}.", ask_about(rng, scene))
+
+    return _described(rng, split, make)
+
+
 def _told(exchange: Exchange, *scenes: Scene) -> Exchange:
     """A question about pictures, with the pictures in words before it."""
-    before = " ".join(describe(scene) for scene in scenes)
+    return _after(" ".join(describe(scene) for scene in scenes), exchange)
+
+
+def _after(before: str, exchange: Exchange) -> Exchange:
     return Exchange(
         "described",
         f"{before} {exchange.question}",
@@ -186,6 +203,7 @@ _MAKERS: Final[tuple[tuple[Callable[[random.Random, Split], tuple[Turn, ...]], i
     (chain_turns, 7),
     (_described_picture, 10),
     (_described_pair, 5),
+    (_spelled_out, 10),
     (_repeat, 3),
     (_translated, 28),
 )

@@ -2,7 +2,8 @@
 
 The base language model and the two encoders depend on nothing else in the recipe; whoever has them
 need not train them again. A folder of parts is model.safetensors with the tensors of one or more
-of them by native name, and the vocabulary; a finished model's folder is one too.
+of them by native name (but those that are never computed with), and the vocabulary; a finished
+model's folder is one too.
 Leaves out: whole models (export.py, start_from.py) and stages under way (loop.py).
 """
 
@@ -18,6 +19,7 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer as RawTokenizer
 
 from core.errors import BadModelError
+from core.training.architecture import is_run
 from core.training.export import base_tensors, stored
 from core.training.learner import Learner
 
@@ -43,7 +45,7 @@ def save_parts(
     tensors = {
         name: stored(tensor)
         for name, tensor in base_tensors(learner).items()
-        if name.startswith(prefixes)
+        if name.startswith(prefixes) and is_run(name)
     }
     folder.mkdir(parents=True, exist_ok=True)
     save_file(tensors, folder / FILE_NAME, {"format": "pt"})
@@ -65,7 +67,7 @@ def load_parts(learner: Learner, folder: Path) -> frozenset[str]:
         with safe_open(folder / FILE_NAME, "pt") as kept:
             there = set(kept.keys())
             for stage, prefixes in PARTS.items():
-                names = [name for name in own if name.startswith(prefixes)]
+                names = [name for name in own if name.startswith(prefixes) and is_run(name)]
                 if not there.issuperset(names):
                     continue
                 for name in names:

@@ -9,6 +9,7 @@ from typing import Final
 import torch
 from torch import nn
 
+from core.training.architecture import is_run
 from core.training.course import NUM_VALIDATION, Course, MakeDialogue, dialogue_stage
 from core.training.dialogues import Dialogue, pair_dialogue, picture_dialogue
 from core.training.exchange import Split
@@ -73,9 +74,7 @@ def vision_encoder(course: Course) -> Stage:
 def vision_encoder_parameters(learner: Learner) -> dict[str, nn.Parameter]:
     """What of the vision encoder ever runs: layer -2 feeds the decoder."""
     trunk = learner.parameters("model.embed_tokens_extend.image_embed.img_processor.")
-    last = f".encoder.layers.{learner.config.vision_config.num_hidden_layers - 1}."
-    never_run = (last, "post_layernorm", ".img_processor.head.")
-    return {name: p for name, p in trunk.items() if not any(part in name for part in never_run)}
+    return {name: parameter for name, parameter in trunk.items() if is_run(name)}
 
 
 def vision_projector_parameters(learner: Learner) -> dict[str, nn.Parameter]:
