@@ -16,7 +16,7 @@ from core.training.stages import STAGES
 from tests.training import needs_voices, small_tokenizer, without_compiler
 
 SHARE_OF_MEDIA = "0.012"
-SHARE_OF_STEPS = "0.012"
+SHARE_OF_STEPS = "0.015"
 REPLYING = tuple(name for name in STAGES if not name.endswith("_encoder"))
 
 

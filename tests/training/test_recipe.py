@@ -24,6 +24,7 @@ from core.training.recipe import NEEDS, main
 from core.training.stages import STAGES
 from tests.training import without_compiler
 
+NUM_HELD_OUT = 48  # clips of every kind are among them
 BARE = ["--scale", "0", "--materials", "0", "--device", "cpu", "--threads", "1"]
 
 
@@ -42,7 +43,7 @@ def small() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         without_compiler(patch)
         patch.setattr(vocabulary, "NUM_DIALOGUES", 400)
-        patch.setattr(recipe, "NUM_HELD_OUT", 12)
+        patch.setattr(recipe, "NUM_HELD_OUT", NUM_HELD_OUT)
         for module in (course, speech_stages, vision_stages):
             patch.setattr(module, "NUM_VALIDATION", 8)
         yield
@@ -98,12 +99,12 @@ def test_a_finished_run_started_again_writes_the_same_model(
 @pytest.mark.espeak
 def test_materials_are_what_their_indices_say(run: Run) -> None:
     folder = run.work / "materials"
-    materials = Materials(folder, 64, 64, 12, lambda *_: pytest.fail("made anew"))
+    materials = Materials(folder, 64, 64, NUM_HELD_OUT, lambda *_: pytest.fail("made anew"))
     assert len(materials.pictures("train")) == 64
     clips = materials.clips("held_out")
-    assert len(clips) == 12
-    for index in range(12):
-        clip = clip_at("held_out", index, num_scenes=12)
+    assert len(clips) == NUM_HELD_OUT
+    for index in range(NUM_HELD_OUT):
+        clip = clip_at("held_out", index, num_scenes=NUM_HELD_OUT)
         assert clips.about[index] == clip
         num_words = len(clip.spoken.split())
         assert 10 * num_words < clips.num_frames(index) < 100 * num_words + 100
