@@ -11,7 +11,6 @@ Leaves out: the shipped model's scores (evaluate.py).
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import random
 import sys
@@ -32,7 +31,7 @@ from core.training.evaluate import weights_sha256
 from core.training.exchange import Split
 from core.training.learner import Adapters, Learner
 from core.training.loop import Schedule, learn
-from core.training.materials import Materials
+from core.training.materials import Materials, fingerprint
 from core.training.recipe import ROOT, check_device, check_tools, print_progress
 from core.training.scene_list import scene_at
 from core.training.scenes import ask_about
@@ -46,6 +45,7 @@ ADAPTERS: Final[dict[str, Adapters]] = {
     "speech": "speech",
     "both at once": ("vision", "speech"),
 }
+HERE: Final = Path(__file__).parent
 BOTH_SPLITS_NUM: Final = 2000  # media to learn from, where the recipe's are not at hand
 LORA_RATE: Final = 1e-3
 FULL_RATES: Final = (1e-4, 3e-4, 1e-3)  # fine-tuning that forgets less learns less: both are shown
@@ -191,7 +191,8 @@ def main(argv: Sequence[str]) -> int:
         print(f"Learning to hear for {options.steps} steps:")
         record["num_steps"] = options.steps
         # Never what was learned from another model, in another number of steps, by other code.
-        work = options.work / f"stages-{weights[:12]}-{options.steps}-{_code_sha256()[:12]}"
+        code = fingerprint(f"core/training/{it.name}" for it in sorted(HERE.glob("*.py")))
+        work = options.work / f"stages-{weights[:12]}-{options.steps}-{code[:12]}"
         record["fine_tuning"] = fine_tuning_table(
             course, options.model, options.steps, options.num, work
         )
@@ -200,12 +201,6 @@ def main(argv: Sequence[str]) -> int:
     print(markdown_tables(record))
     print(f"Wrote {path} and {path.with_suffix('.png')}.")
     return 0
-
-
-def _code_sha256() -> str:
-    """Of the recipe's own source: what learns, and from what."""
-    sources = sorted(Path(__file__).parent.glob("*.py"))
-    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -26,6 +26,7 @@ PREPOSITIONS: Final = {
 }
 # A preposition and the definite article: its stem, by which the article's forms follow.
 MELTED: Final = {"in": "ne", "su": "su", "a": "a"}
+# "bello" before a noun changes as the definite article does.
 BEAUTIFUL: Final = {
     "il ": "bel ",
     "lo ": "bello ",
@@ -69,18 +70,13 @@ def a(word: str, gender: str) -> str:
     return "uno " if begins_hard(word) else "un "
 
 
-def beautiful(word: str, gender: str, is_plural: bool) -> str:
-    """ "bello" before a noun, which changes as the article does; with its space."""
-    return BEAUTIFUL[the(word, gender, is_plural)]
-
-
 def phrase(np: Phrase) -> str:
     """ "la mela rossa"; only "bello" stands before the noun."""
     gender, singular, plural = np.noun.others["Italian"]
     noun = plural if np.is_plural else singular
     words = noun
     if np.adjective and np.adjective.italian[0] == "bello":
-        words = beautiful(noun, gender, np.is_plural) + noun
+        words = BEAUTIFUL[the(noun, gender, np.is_plural)] + noun
     elif np.adjective:
         words = f"{noun} {agreeing(np.adjective.italian, gender, np.is_plural)}"
     match np.determiner:

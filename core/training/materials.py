@@ -11,7 +11,7 @@ import json
 import os
 import random
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -138,7 +138,7 @@ def make_pictures(
         "labels": ((num, 2, NUM_PATCHES, NUM_PATCHES), np.uint8),
         "characters": ((num, NUM_PATCHES, 2 * NUM_PATCHES), np.uint8),
     }
-    wanted = {"num": num, "made_by": _fingerprint(DRAWN_BY)}
+    wanted = {"num": num, "made_by": fingerprint(DRAWN_BY)}
     if not (done.exists() and json.loads(done.read_text()) == wanted):
         done.unlink(missing_ok=True)  # what is there now is not done any more
         folder.mkdir(parents=True, exist_ok=True)
@@ -155,8 +155,12 @@ def make_pictures(
     return Pictures(**{key: np.load(folder / f"{key}.npy", mmap_mode="r") for key in shapes})
 
 
-def _fingerprint(names: tuple[str, ...]) -> str:
-    """Of the code that makes a medium, so that old media never go with new code."""
+def fingerprint(names: Iterable[str]) -> str:
+    """Of code, so that what old code made never goes with new.
+
+    Args:
+        names: files, from the project's folder on.
+    """
     sources = "".join((ROOT / name).read_text("utf-8") for name in names)
     return hashlib.sha256(sources.encode()).hexdigest()
 
@@ -188,7 +192,7 @@ def make_clips(folder: Path, split: Split, num: int, num_scenes: int, progress: 
     done = folder / "done.json"
     about = tuple(clip_at(split, index, num_scenes) for index in range(num))
     said = hashlib.sha256("\n".join(clip.spoken for clip in about).encode()).hexdigest()
-    wanted = {"num": num, "said": said, "made_by": _fingerprint(SPOKEN_BY)}
+    wanted = {"num": num, "said": said, "made_by": fingerprint(SPOKEN_BY)}
     if not (done.exists() and json.loads(done.read_text()) == wanted):
         done.unlink(missing_ok=True)  # what is there now is not done any more
         folder.mkdir(parents=True, exist_ok=True)

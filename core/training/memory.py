@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from core.training import facts
-from core.training.exchange import Exchange, Split, asked, capitalised, is_held_out
+from core.training.exchange import Exchange, Split, asked, capitalised
 from core.training.facts import with_article
 from core.training.knowledge import (
     calendar_unit,
@@ -223,12 +223,8 @@ def sample_chain(rng: random.Random, split: Split) -> Chain:
     """
     while True:
         chain = told(rng) if rng.random() < 0.5 else follow_ups(rng)
-        typed, spoken = (
-            " ".join(getattr(exchange, form) for exchange in chain)
-            for form in ("question", "spoken")
-        )
-        is_trained = not (is_held_out(typed) or is_held_out(spoken)) and chain[0].belongs_to(
-            "train"
-        )
-        if is_held_out(spoken) if split == "held_out" else is_trained:
+        typed = " ".join(exchange.question for exchange in chain)
+        spoken = " ".join(exchange.spoken for exchange in chain)
+        whole = Exchange("chain", typed, spoken, chain[-1].answer)
+        if whole.belongs_to(split) and (split == "held_out" or chain[0].belongs_to("train")):
             return chain

@@ -59,6 +59,7 @@ def speech_encoder(course: Course) -> Stage:
         return logits.float().log_softmax(-1).transpose(0, 1)
 
     def loss(step: int) -> torch.Tensor:
+        """CTC of clips of about one length, at first with a flat alignment beside it."""
         rng = random.Random(f"speech_encoder-{step}")
         # Short clips first, and undisturbed: alignments are found on them (SortaGrad, 1512.02595).
         progress = min(1.0, (step + 1) / (1 + sorted_share * schedule.num_steps))
@@ -73,6 +74,7 @@ def speech_encoder(course: Course) -> Stage:
 
     @torch.no_grad()
     def validate() -> dict[str, float]:
+        """What is read of held-out clips, each alone and without padding."""
         encoder.eval()
         unseen, truth = course.materials.clips("held_out"), spoken.held_out
         num = min(NUM_VALIDATION, len(unseen))

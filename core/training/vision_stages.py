@@ -46,6 +46,7 @@ def vision_encoder(course: Course) -> Stage:
             return heads.guesses(patches, *batch.patch_labels)
 
     def loss(step: int) -> torch.Tensor:
+        """Of scenes and sheets, half of a batch each."""
         rng = random.Random(f"vision_encoder-{step}")
         half = min(BATCH_SIZE // 2, len(sheets))
         sources = [

@@ -276,13 +276,13 @@ def test_the_fingerprint_changes_with_every_source_and_with_no_other_file(
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_text((materials.ROOT / name).read_text("utf-8"), "utf-8")
     monkeypatch.setattr(materials, "ROOT", tmp_path)
-    found = {materials._fingerprint(names)}
+    found = {materials.fingerprint(names)}
     (tmp_path / other).write_text("# changed")
-    assert materials._fingerprint(names) in found
+    assert materials.fingerprint(names) in found
     for name in names:
         path = tmp_path / name
         path.write_text(path.read_text("utf-8") + "# changed\n", "utf-8")
-        found.add(materials._fingerprint(names))
+        found.add(materials.fingerprint(names))
     assert len(found) == 1 + len(names)
 
 

@@ -1,4 +1,4 @@
-"""The whole recipe in about two minutes: few media, few steps, and every stage beats chance."""
+"""The whole recipe in a few minutes: few media, few steps, and every stage beats chance."""
 
 from __future__ import annotations
 
