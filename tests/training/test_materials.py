@@ -213,7 +213,7 @@ def test_what_changes_media_makes_them_anew(
     getattr(made_in(tmp_path), medium)("train")
     more = (20, 9)
     if change == "source":
-        monkeypatch.setattr(materials, "_fingerprint", lambda names: "another")
+        monkeypatch.setattr(materials, "fingerprint", lambda names: "another")
     elif change == "words":
         monkeypatch.setattr(materials, "clip_at", lambda *_: clip_at("train", 99, 9))
     else:
