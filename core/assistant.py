@@ -22,6 +22,7 @@ from core.hub import BUNDLED_FOLDER, model_folder
 from core.messages import Conversation
 from core.model import load_model
 from core.processor import Processor
+from core.router import InputMode
 from core.sampling_options import SamplingOptions
 from core.tokenizer import Tokenizer
 from core.turn import Turn
@@ -87,6 +88,15 @@ class Assistant:
             EngineClosedError: the assistant is closed.
         """
         return self._engine.submit(conversation, options)
+
+    def prepare(self, conversation: Conversation, mode: InputMode | None = None) -> Turn:
+        """Feed ahead of time what is known of a turn to come (Engine.prepare).
+
+        Raises:
+            QueueFullError: too many turns are waiting.
+            EngineClosedError: the assistant is closed.
+        """
+        return self._engine.prepare(conversation, mode)
 
     def close(self) -> None:
         """Cancel what is under way and free the model."""

@@ -101,7 +101,7 @@ class Decoder:
         assert len(set(rows)) == len(rows), "a row cannot be fed twice in one call"
         for row in rows:
             total = kv_cache.lengths[row] + num_tokens
-            assert total <= kv_cache.num_tokens, "the row is full"
+            assert total <= kv_cache.capacity(row), "the row is full"
             # A long row may still be short while it is prefilled; a short one may not grow long.
             assert kv_cache.regimes[row] == "long" or self.rope.regime(total) == "short", (
                 f"row {row} passes {self.rope.switch_num_tokens} tokens: "

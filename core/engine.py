@@ -2,7 +2,7 @@
 
 `Engine.step` is the algorithm: admit, prefill a chunk, decode all rows, sample, emit. A row's
 route is its own: rows of different adapters decode together.
-Leaves out: reuse of prefixes between turns, and drafting.
+Leaves out: what earlier turns left in the cache (kv_rows.py), and drafting.
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import torch
@@ -21,23 +20,22 @@ from core.errors import (
     BadInputError,
     EngineClosedError,
     OutOfMemoryError,
-    QueueFullError,
     TriadError,
 )
 from core.events import FinishReason, RouteSelected, TextDelta, TurnFailed, TurnFinished
-from core.kv_cache import KVCache
+from core.kv_rows import KvRows, Prefix
 from core.messages import Conversation
 from core.model import Model
 from core.processor import Processor
 from core.prompt import END, END_OF_TEXT
-from core.router import route
+from core.request_queue import CLOSED, Request, RequestQueue
+from core.router import ROUTES, InputMode, route
 from core.row import Row
 from core.sampling_options import SamplingOptions
+from core.stats import device_memory_bytes
 from core.turn import Turn, TurnCancelledError
 
 LOGGER: Final = logging.getLogger(__name__)
-MIN_CACHE_TOKENS: Final = 1024
-CLOSED: Final = "The assistant is shut down: start it again."
 
 
 @dataclass(frozen=True)
@@ -49,21 +47,16 @@ class EngineOptions:
         max_queue: turns that may wait; one more is refused.
         prefill_chunk_tokens: a long prompt is fed in chunks of so many tokens, so that other
             rows and cancelling need not wait for all of it.
+        num_kept_rows: conversations whose keys and values are kept for their next turn, besides
+            those under way; 0 keeps none.
+        kv_bytes: memory for keys and values; 0 is a quarter of the device's.
     """
 
     max_rows: int = 4
     max_queue: int = 16
     prefill_chunk_tokens: int = 512
-
-
-@dataclass(frozen=True)
-class Request:
-    """One turn to be answered."""
-
-    conversation: Conversation
-    options: SamplingOptions
-    turn: Turn
-    submitted_s: float
+    num_kept_rows: int = 8
+    kv_bytes: int = 0
 
 
 class Engine:
@@ -84,20 +77,17 @@ class Engine:
         tokenizer = processor.tokenizer
         self._stop_ids = frozenset(tokenizer.control_id(name) for name in (END, END_OF_TEXT))
         self._num_context_tokens = int(model.config.max_position_embeddings)
-        self._waiting: deque[Request] = deque()
-        # Held to touch `_waiting` or `_is_closed`; an idle worker waits on it.
-        self._changed = threading.Condition()
-        self._is_closed = False
+        self._queue = RequestQueue(self._options.max_queue)
         self._rows: list[Row] = []
-        self._postponed: Row | None = None  # admitted, but its row does not fit the cache yet
-        self._kv_cache: KVCache | None = None
+        self._postponed: Row | None = None  # admitted, but there is no memory for its row yet
+        self._kv = self._no_kv_rows()
         self._worker = threading.Thread(target=self._work, name="engine", daemon=True)
         self._worker.start()
 
     @property
     def is_open(self) -> bool:
         """True until `close` is called."""
-        return not self._is_closed
+        return self._queue.is_open
 
     def submit(self, conversation: Conversation, options: SamplingOptions) -> Turn:
         """Queue a turn; returns at once. Its failures arrive as its last event.
@@ -106,38 +96,49 @@ class Engine:
             QueueFullError: too many turns are waiting.
             EngineClosedError: the engine is shut down.
         """
-        request = Request(conversation, options, Turn(), time.monotonic())
-        with self._changed:
-            if self._is_closed:
-                raise EngineClosedError(CLOSED)
-            if len(self._waiting) >= self._options.max_queue:
-                raise QueueFullError(
-                    f"{self._options.max_queue} messages are waiting already: "
-                    "send yours again in a moment."
-                )
-            self._waiting.append(request)
-            self._changed.notify()
-        return request.turn
+        turn = Turn()
+        self._queue.put(Request(conversation, route(conversation), options, turn, time.monotonic()))
+        return turn
+
+    def prepare(self, conversation: Conversation, mode: InputMode | None = None) -> Turn:
+        """Feed ahead of time what is known of a turn, so that its first token comes sooner.
+
+        While a message is typed or spoken: the conversation so far, its attachments included. It
+        is worked on while no other turn is under way, and left when one comes. The turn that is
+        submitted then finds in the cache what both have in common.
+
+        Args:
+            conversation: its last message may lack what is still to come, behind what is there.
+            mode: what the conversation will be, where that is more than it is now.
+        Returns:
+            A turn without a reply, to be waited for or cancelled.
+        Raises:
+            QueueFullError, EngineClosedError: see submit.
+        """
+        turn, chosen = Turn(), route(conversation) if mode is None else ROUTES[mode]
+        options = SamplingOptions()
+        self._queue.put(
+            Request(conversation, chosen, options, turn, time.monotonic(), is_ahead=True)
+        )
+        return turn
 
     def close(self) -> None:
         """Cancel everything under way and end the worker."""
-        with self._changed:
-            self._is_closed = True
-            self._changed.notify()
+        self._queue.close()
         self._worker.join()
 
     def _work(self) -> None:
-        while not self._is_closed:
+        while self._queue.is_open:
             try:
                 self.step()
             except Exception as error:  # a fault of ours; whoever waits is told, others come
                 for row in self._under_way():
                     self._fail(row, error)
-                self._kv_cache = None
+                self._kv = self._no_kv_rows()
         for row in self._under_way():
             row.turn.cancel()
             self._finish(row, "cancelled")
-        while request := self._next_request():
+        while request := self._queue.next(is_idle=True):
             self._fail(self._row_of(request), EngineClosedError(CLOSED))
 
     def step(self) -> None:
@@ -168,31 +169,25 @@ class Engine:
         """Turn waiting requests into rows while there is room."""
         if self._postponed and self._place(self._postponed):
             self._postponed = None
-        while self._has_room() and (request := self._next_request(waits=not self._rows)):
+        for row in [row for row in self._rows if row.is_ahead and self._queue.has_waiting]:
+            self._finish(row, "cancelled")  # what it has fed is there for the turn that comes
+        while self._has_room() and (request := self._queue.next(is_idle=not self._rows)):
             row = self._prepare(request)
             if row is not None and not self._place(row):
                 self._postponed = row
 
     def _has_room(self) -> bool:
-        num_rows = self._options.max_rows if self._kv_cache is None else self._kv_cache.num_rows
-        is_free = len(self._rows) < num_rows and self._postponed is None
-        return is_free and not self._is_closed
-
-    def _next_request(self, waits: bool = False) -> Request | None:
-        """The longest waiting request; None where there is none, or the engine was closed."""
-        with self._changed:
-            while waits and not self._waiting and not self._is_closed:
-                self._changed.wait()
-            return self._waiting.popleft() if self._waiting else None
+        is_free = len(self._rows) < self._options.max_rows and self._postponed is None
+        return is_free and self._queue.is_open
 
     def _row_of(self, request: Request) -> Row:
         tokenizer = self._processor.tokenizer
-        row = Row(request.turn, route(request.conversation), request.options, tokenizer)
+        row = Row(request.turn, request.route, request.options, tokenizer, request.is_ahead)
         row.times.submitted_s, row.times.admitted_s = request.submitted_s, time.monotonic()
         return row
 
     def _prepare(self, request: Request) -> Row | None:
-        """Decode media, check the length, encode; None when that failed or was cancelled."""
+        """Decode media, check the length; None when that failed or was cancelled."""
         row = self._row_of(request)
         if row.turn.is_cancelled:
             self._finish(row, "cancelled")
@@ -200,53 +195,52 @@ class Engine:
         try:
             row.turn.emit(RouteSelected(row.route))
             inputs = self._processor.inputs(request.conversation, self._num_context_tokens)
+            inputs = replace(inputs, route=row.route)
+            keys = inputs.keys(self._model.placeholder_ids)
+            regime = self._model.rope_regime(len(keys))
+            row.begin(inputs, Prefix(keys, row.route, regime), self._num_context_tokens)
             row.times.inputs_ready_s = time.monotonic()
-            row.begin(self._model.embed(inputs, row.turn.check), self._num_context_tokens)
-            row.times.encoded_s = time.monotonic()
-        except TurnCancelledError:
-            self._finish(row, "cancelled")
-            return None
         except Exception as error:
             self._fail(row, error)
             return None
         return row
 
     def _place(self, row: Row) -> bool:
-        """Give the row a cache row; False when it has to wait for others to end."""
-        cache = self._kv_cache
-        if cache is None or cache.num_tokens < row.max_tokens:
-            if self._rows:
-                return False
-            self._kv_cache = None
-            try:
-                cache = self._new_cache(row.max_tokens)
-            except Exception as error:
-                self._fail(row, error)
-                return True
-            self._kv_cache = cache
-        row.slot = min(set(range(cache.num_rows)) - {other.slot for other in self._rows})
-        cache.clear(row.slot, self._model.rope_regime(row.num_tokens))
+        """Give the row its place in the cache; False when it has to wait for others to end."""
+        try:
+            place = self._kv.take(row.prefix, row.max_tokens)
+        except Exception as error:
+            self._fail(row, error)
+            return True
+        if place is None:
+            return False
+        row.slot, row.num_reused_tokens = place.row, place.num_reused
+        row.logits = row.prompt_logits = place.logits
         self._rows.append(row)
+        self._guard([row], self._encode)
         return True
 
-    def _new_cache(self, num_tokens: int) -> KVCache:
-        """Room for every row at this length, or for this one row where memory is short."""
-        size = max(MIN_CACHE_TOKENS, 1 << (num_tokens - 1).bit_length())
+    def _encode(self, rows: Sequence[Row]) -> None:
+        """Embed what of a row's prompt is not in the cache yet, media in their places."""
+        (row,) = rows
         try:
-            return self._model.new_kv_cache(
-                self._options.max_rows, min(size, self._num_context_tokens)
-            )
-        except OutOfMemoryError:
-            return self._model.new_kv_cache(1, num_tokens)
+            if row.logits is None:
+                row.pending = self._model.embed(row.inputs, row.turn.check, row.num_reused_tokens)
+            row.times.encoded_s = time.monotonic()
+        except TurnCancelledError:
+            self._finish(row, "cancelled")
+
+    def _no_kv_rows(self) -> KvRows:
+        """A cache that holds nothing yet."""
+        num_rows = self._options.max_rows + self._options.num_kept_rows
+        budget = self._options.kv_bytes or device_memory_bytes(self._model.device) // 4
+        cache = self._model.new_kv_cache(num_rows, 0)
+        return KvRows(cache, budget, keeps=self._options.num_kept_rows > 0)
 
     def _drop_cancelled(self) -> None:
         """End what was cancelled: rows, and turns that still wait."""
-        with self._changed:
-            waiting = [request for request in self._waiting if request.turn.is_cancelled]
-            for request in waiting:
-                self._waiting.remove(request)
         rows = [row for row in self._under_way() if row.turn.is_cancelled]
-        for row in [*rows, *(self._row_of(request) for request in waiting)]:
+        for row in [*rows, *(self._row_of(request) for request in self._queue.take_cancelled())]:
             self._finish(row, "cancelled")
 
     def _under_way(self) -> list[Row]:
@@ -262,6 +256,7 @@ class Engine:
         row.pending = rest if len(rest) else None
         if row.pending is None:
             row.logits = logits[0]
+            row.prompt_logits = None if row.reply_ids else row.logits
 
     def _decode(self, rows: Sequence[Row]) -> None:
         """Feed every row's last token."""
@@ -275,8 +270,7 @@ class Engine:
 
     def _feed(self, rows: Sequence[Row], embeddings: torch.Tensor) -> torch.Tensor:
         """Append tokens to rows; when that fails the cache holds what it held before."""
-        cache = self._kv_cache
-        assert cache is not None
+        cache = self._kv.cache
         lengths = [cache.length(row.slot) for row in rows]
         slots, adapters = [row.slot for row in rows], [row.route.adapter for row in rows]
         try:
@@ -288,21 +282,24 @@ class Engine:
 
     def _restart_in_long_regime(self, row: Row) -> bool:
         """Prefill a row anew when its next token takes it into the other rope regime."""
-        assert self._kv_cache is not None
         if row.next_id is None:  # begun before the step failed for all and was tried row by row
             return True
         regime = self._model.rope_regime(row.num_tokens)
-        if regime == self._kv_cache.regime(row.slot):
+        if regime == self._kv.cache.regime(row.slot):
             return False
-        self._kv_cache.clear(row.slot, regime)
+        prompt = self._model.embed(row.inputs)
         replied = self._model.embed_token_ids(torch.tensor(row.reply_ids))
-        row.pending = torch.cat([row.prompt, replied])
+        self._kv.cache.clear(row.slot, regime)
+        row.pending = torch.cat([prompt, replied])
         row.next_id = None
         return True
 
     def _sample(self, rows: Sequence[Row]) -> None:
         """Choose a row's next token and tell its listeners; end the row when it is done."""
         (row,) = rows
+        if row.is_ahead:
+            self._finish(row, "stop")
+            return
         assert row.logits is not None
         token_id = row.sampler.next_token(row.logits)
         row.logits = None
@@ -325,7 +322,7 @@ class Engine:
             row.turn.emit(TextDelta(delta))
 
     def _finish(self, row: Row, reason: FinishReason) -> None:
-        self._remove(row)
+        self._remove(row, keeps=True)
         self._tell(row, row.text.finish(is_whole=reason == "stop"))
         stats = row.stats()
         LOGGER.info("turn %s: %s", reason, stats.as_dict())
@@ -336,7 +333,7 @@ class Engine:
         if row.turn.is_over:
             return
         if _is_out_of_memory(error) or isinstance(error, OutOfMemoryError):
-            self._kv_cache = None if not self._rows else self._kv_cache
+            self._kv.forget()
             error = OutOfMemoryError(
                 "There is not enough memory for this turn: "
                 "close other programs, or send less text and smaller media."
@@ -348,9 +345,16 @@ class Engine:
         sentence = "The assistant failed on this turn: send it again, or start a new chat."
         row.turn.emit(TurnFailed(sentence, False))
 
-    def _remove(self, row: Row) -> None:
+    def _remove(self, row: Row, keeps: bool = False) -> None:
+        """Take a row out; the cache keeps what it fed where that is sound."""
         self._rows = [other for other in self._rows if other is not row]
         self._postponed = None if self._postponed is row else self._postponed
+        if row.slot >= 0:
+            if keeps:
+                self._kv.give_back(row.slot, row.kept(self._kv.cache))
+            else:
+                self._kv.drop(row.slot)
+            row.slot = -1
 
 
 def _is_out_of_memory(error: Exception) -> bool:

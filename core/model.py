@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -18,12 +19,13 @@ import torch.nn.functional as F
 from transformers import Phi4MultimodalConfig
 
 from core.adapters import LoraFactors, RoutedLinear, RowAdapters
+from core.bounded_cache import BoundedCache
 from core.checkpoint import Checkpoint, open_checkpoint
 from core.config import AdapterConfig, ModelOptions
 from core.decoder import Decoder, DecoderLayer
 from core.encoders import AudioEncoder, Check, VisionEncoder
 from core.errors import BadModelError, OutOfMemoryError
-from core.inputs import ModelInputs, Picture, Sound
+from core.inputs import MediaKind, ModelInputs, Picture, PlacedMedium, Sound
 from core.key_map import DECODER_LINEARS
 from core.kv_cache import KVCache
 from core.quantize import PlainWeight, has_fast_nf4_cpu, quantize
@@ -32,6 +34,7 @@ from core.router import AdapterName, AudioProjector
 
 LOGGER: Final = logging.getLogger(__name__)
 SMALL_MODEL: Final = 16_384  # hidden size times layers; below it every kernel is quick
+KEPT_MEDIA_BYTES: Final = 256 * 2**20  # of embeddings: some 80 full-size pictures of one crop
 
 Progress = Callable[[int, int], None]
 
@@ -73,28 +76,45 @@ class Model:
         self._vision_encoder = vision_encoder
         self._audio_encoder = audio_encoder
         self._decoder = decoder
+        self._media = BoundedCache[torch.Tensor](KEPT_MEDIA_BYTES, lambda made: made.nbytes)
+        self.placeholder_ids: dict[MediaKind, int] = {
+            "image": int(config.vision_config.image_token_id),
+            "audio": int(config.audio_config.audio_token_id),
+        }
 
     @torch.inference_mode()
-    def embed(self, inputs: ModelInputs, check: Check = go_on) -> torch.Tensor:
-        """A whole prompt's embeddings, its media in their places, shape (num_tokens, hidden).
+    def embed(self, inputs: ModelInputs, check: Check = go_on, start: int = 0) -> torch.Tensor:
+        """A prompt's embeddings, its media in their places, shape (num_tokens - start, hidden).
 
-        Encodes every picture and sound; sounds go through the route's projector.
+        Encodes the pictures and sounds whose tokens are wanted, but for those that are known by
+        their hash; sounds go through the route's projector.
 
         Args:
             inputs: the prompt.
             check: called between crops and windows of sound; what it raises ends the encoding.
+            start: the first token that is wanted.
         """
-        token_ids = inputs.token_ids.to(self.device)
-        embeddings = self.embed_token_ids(token_ids)
-        pictures = [self.encode_picture(picture, check) for picture in inputs.pictures]
-        _put(embeddings, token_ids == self.config.vision_config.image_token_id, pictures)
-        projector = inputs.route.audio_projector
-        assert projector is not None or not inputs.sounds, "the route has no audio projector"
-        sounds = [
-            self.encode_sound(sound, projector, check) for sound in inputs.sounds if projector
-        ]
-        _put(embeddings, token_ids == self.config.audio_config.audio_token_id, sounds)
+        embeddings = self.embed_token_ids(inputs.token_ids[start:])
+        for placed in inputs.placed(self.placeholder_ids):
+            first = max(start, placed.start)
+            if first < placed.end:
+                encoded = self._encoded(placed, inputs.route.audio_projector, check)
+                embeddings[first - start : placed.end - start] = encoded[first - placed.start :]
         return embeddings
+
+    def _encoded(
+        self, placed: PlacedMedium, projector: AudioProjector | None, check: Check
+    ) -> torch.Tensor:
+        """A medium's embeddings, kept for the next prompt that has it."""
+        medium = placed.medium
+        if not isinstance(medium, Sound):
+            projector, encode = None, partial(self.encode_picture, medium, check)
+        else:
+            assert projector is not None, "the route has no audio projector"
+            encode = partial(self.encode_sound, medium, projector, check)
+        if placed.content_hash is None:
+            return encode()
+        return self._media.get((placed.content_hash, projector), encode)
 
     @torch.inference_mode()
     def embed_token_ids(self, token_ids: torch.Tensor) -> torch.Tensor:
@@ -292,16 +312,6 @@ def _warn_if_slow(options: ModelOptions, config: Phi4MultimodalConfig) -> None:
             "NF4 is slow here (it is fast in bfloat16 on a CPU with AVX512-BF16): "
             "--quantization int8 answers sooner and takes twice the memory."
         )
-
-
-def _put(embeddings: torch.Tensor, places: torch.Tensor, media: Sequence[torch.Tensor]) -> None:
-    """Write media's embeddings, in order, over their placeholders'."""
-    num_places, num_tokens = int(places.sum()), sum(len(medium) for medium in media)
-    assert num_places == num_tokens, (
-        f"{num_places} placeholders stand for media of {num_tokens} tokens"
-    )
-    if media:
-        embeddings[places] = torch.cat(list(media))
 
 
 def _check_num_tokens(what: str, embeddings: torch.Tensor, num_tokens: int) -> None:

@@ -6,6 +6,7 @@ Leaves out: encoders (model.py). Errors name the attachment at fault.
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -15,8 +16,9 @@ from transformers import Phi4MultimodalConfig
 from audio.errors import AudioError
 from audio.load import load_sound
 from audio.log_mel import log_mel, num_sound_tokens
+from core.bounded_cache import BoundedCache
 from core.errors import BadMediaError, BadModelError, PromptTooLongError
-from core.inputs import ModelInputs, Picture, Sound
+from core.inputs import MediaKind, ModelInputs, Picture, Sound, content_hash
 from core.messages import AudioPart, Conversation, ImagePart
 from core.prompt import encode_prompt, prompt_segments
 from core.router import route
@@ -26,6 +28,8 @@ from vision.load import load_picture
 from vision.tiles import TileOptions, tile_picture
 
 DEFAULT_MAX_CROPS: Final = 36  # `dynamic_hd` of the checkpoint
+KEPT_PICTURES_BYTES: Final = 192 * 2**20  # of tiles: two pictures of 36 crops, or 40 of two
+KEPT_SOUNDS_BYTES: Final = 32 * 2**20  # of frames: a quarter of an hour
 
 
 class Processor:
@@ -44,7 +48,7 @@ class Processor:
         max_crops: int = DEFAULT_MAX_CROPS,
     ) -> None:
         self.tokenizer = tokenizer
-        self._placeholder_ids = {
+        self._placeholder_ids: dict[MediaKind, int] = {
             "image": int(config.vision_config.image_token_id),
             "audio": int(config.audio_config.audio_token_id),
         }
@@ -53,6 +57,10 @@ class Processor:
             patch_px=config.vision_config.patch_size,
             max_crops=max_crops,
         )
+        self._pictures = BoundedCache[Picture](
+            KEPT_PICTURES_BYTES, lambda picture: picture.pixel_values.nbytes
+        )
+        self._sounds = BoundedCache[Sound](KEPT_SOUNDS_BYTES, lambda sound: sound.log_mel.nbytes)
 
     @classmethod
     def from_folder(
@@ -86,17 +94,22 @@ class Processor:
             BadMediaError: a picture or a sound cannot be used; the sentence names it.
             PromptTooLongError: the conversation does not fit the context.
         """
-        pictures: list[Picture] = []
-        sounds: list[Sound] = []
+        pictures: dict[int, Picture] = {}  # by their place among the media
+        sounds: dict[int, Sound] = {}
+        hashes: list[bytes] = []
         num_tokens = 0
         for part in (part for message in conversation.messages for part in message.parts):
             match part:
                 case ImagePart():
-                    pictures.append(self.picture(part))
-                    num_tokens += pictures[-1].num_tokens
+                    hashes.append(content_hash(part.data, part.detail.encode()))
+                    picture = self._pictures.get(hashes[-1], partial(self.picture, part))
+                    pictures[len(hashes) - 1] = picture
+                    num_tokens += picture.num_tokens
                 case AudioPart():
-                    sounds.append(self.sound(part))
-                    num_tokens += sounds[-1].num_tokens
+                    hashes.append(content_hash(part.data))
+                    sound = self._sounds.get(hashes[-1], partial(self.sound, part))
+                    sounds[len(hashes) - 1] = sound
+                    num_tokens += sound.num_tokens
             # Media are counted as they come: a hundred pictures must not be tiled in vain.
             _check_length(num_tokens, num_context_tokens)
         token_ids = encode_prompt(
@@ -104,13 +117,18 @@ class Processor:
             self.tokenizer,
             self._placeholder_ids,
             {
-                "image": [picture.num_tokens for picture in pictures],
-                "audio": [sound.num_tokens for sound in sounds],
+                "image": [picture.num_tokens for picture in pictures.values()],
+                "audio": [sound.num_tokens for sound in sounds.values()],
             },
         )
         _check_length(len(token_ids), num_context_tokens)
         return ModelInputs(
-            torch.tensor(token_ids), route(conversation), tuple(pictures), tuple(sounds)
+            torch.tensor(token_ids),
+            route(conversation),
+            tuple(pictures.values()),
+            tuple(sounds.values()),
+            tuple(hashes[number] for number in pictures),
+            tuple(hashes[number] for number in sounds),
         )
 
     def picture(self, part: ImagePart) -> Picture:

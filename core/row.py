@@ -5,9 +5,13 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from core.detokenize import TextStream
+from core.inputs import ModelInputs
+from core.kv_cache import KVCache
+from core.kv_rows import Kept, Prefix
 from core.router import Route
 from core.sampler import Sampler
 from core.sampling_options import SamplingOptions
@@ -43,34 +47,67 @@ class Row:
         route: its adapter and audio projector.
         options: its sampling.
         tokenizer: of the checkpoint.
+        is_ahead: its prompt is only fed, not answered.
     """
 
     def __init__(
-        self, turn: Turn, route: Route, options: SamplingOptions, tokenizer: Tokenizer
+        self,
+        turn: Turn,
+        route: Route,
+        options: SamplingOptions,
+        tokenizer: Tokenizer,
+        is_ahead: bool = False,
     ) -> None:
         self.turn = turn
         self.route = route
+        self.is_ahead = is_ahead
         self.sampler = Sampler(options)
         self.text = TextStream(tokenizer, options.stop)
         self.times = Times()
         self.slot = -1
         self.max_tokens = options.max_new_tokens
-        self.prompt = torch.empty(0)
+        self._inputs: ModelInputs | None = None
+        self._prefix: Prefix | None = None
+        self.num_reused_tokens = 0
         self.pending: torch.Tensor | None = None  # embeddings still to be fed
+        self.prompt_logits: torch.Tensor | None = None  # after the prompt, for whoever asks again
         self.logits: torch.Tensor | None = None  # waiting to be sampled from
         self.next_id: int | None = None  # sampled, not yet fed
         self.reply_ids: list[int] = []
 
-    def begin(self, prompt: torch.Tensor, num_context_tokens: int) -> None:
-        """Set the prompt's embeddings, (num_tokens, hidden), and with them the last length."""
-        self.prompt = prompt
-        self.pending = prompt
-        self.max_tokens = min(self.max_tokens + len(prompt), num_context_tokens)
+    def begin(self, inputs: ModelInputs, prefix: Prefix, num_context_tokens: int) -> None:
+        """Set the prompt, and with it the last length."""
+        self._inputs, self._prefix = inputs, prefix
+        self.max_tokens = min(self.max_tokens + inputs.num_tokens, num_context_tokens)
+
+    @property
+    def inputs(self) -> ModelInputs:
+        """The prompt."""
+        assert self._inputs is not None, "it has not begun"
+        return self._inputs
+
+    @property
+    def prefix(self) -> Prefix:
+        """The prompt as the cache knows it."""
+        assert self._prefix is not None, "it has not begun"
+        return self._prefix
+
+    @property
+    def num_prompt_tokens(self) -> int:
+        """The prompt's length; 0 where there is none yet."""
+        return self._inputs.num_tokens if self._inputs else 0
+
+    def kept(self, cache: KVCache) -> Kept:
+        """What the row's place in the cache holds now."""
+        replied = np.array(self.reply_ids, dtype=np.int64)
+        keys = np.concatenate((self.prefix.keys, replied))[: cache.length(self.slot)]
+        prefix = Prefix(keys, self.route, cache.regime(self.slot))
+        return Kept(prefix, self.num_prompt_tokens, self.prompt_logits)
 
     @property
     def num_tokens(self) -> int:
         """Length of the sequence so far, the reply's sampled tokens included."""
-        return len(self.prompt) + len(self.reply_ids)
+        return self.num_prompt_tokens + len(self.reply_ids)
 
     def stats(self) -> TurnStats:
         """What the turn cost; stages that were not reached are 0."""
@@ -80,7 +117,8 @@ class Row:
             return max(0.0, (end_s - start_s) * 1000.0) if start_s and end_s else 0.0
 
         return TurnStats(
-            num_prompt_tokens=len(self.prompt),
+            num_prompt_tokens=self.num_prompt_tokens,
+            num_reused_tokens=self.num_reused_tokens,
             num_reply_tokens=len(self.reply_ids),
             queued_ms=span_ms(times.submitted_s, times.admitted_s),
             inputs_ms=span_ms(times.admitted_s, times.inputs_ready_s),

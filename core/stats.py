@@ -5,8 +5,14 @@ Leaves out: printing (app/, launch.py) and benchmarks (tests/benchmarks).
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Final
+
+import torch
+
+UNKNOWN_MEMORY_BYTES: Final = 8 * 2**30  # taken for granted where the system does not tell
 
 
 @dataclass(frozen=True)
@@ -17,7 +23,7 @@ class TurnStats:
     `queued_ms + inputs_ms + encode_ms + prefill_ms` is about `time_to_first_token_ms`.
 
     Args:
-        num_prompt_tokens: tokens fed to the decoder, media included.
+        num_prompt_tokens: tokens of the prompt, media included.
         num_reply_tokens: tokens sampled, the stop token not counted.
         queued_ms: waiting for the engine.
         inputs_ms: decoding media, tiling, log-mel, tokenizing.
@@ -26,6 +32,7 @@ class TurnStats:
         decode_ms: from the first sampled token to the last.
         time_to_first_token_ms: from submission to the first sampled token.
         memory_bytes: resident memory of the process at the end of the turn.
+        num_reused_tokens: tokens of the prompt that were found in the cache and not fed again.
     """
 
     num_prompt_tokens: int = 0
@@ -37,6 +44,7 @@ class TurnStats:
     decode_ms: float = 0.0
     time_to_first_token_ms: float = 0.0
     memory_bytes: int = 0
+    num_reused_tokens: int = 0
 
     @property
     def tokens_per_s(self) -> float:
@@ -49,6 +57,30 @@ class TurnStats:
         """Every measure and the speed, rounded for people."""
         values = {key: round(value, 1) for key, value in asdict(self).items()}
         return {**values, "tokens_per_s": round(self.tokens_per_s, 1)}
+
+
+def device_memory_bytes(device: torch.device) -> int:
+    """All memory of a device, as far as this process may use it."""
+    if device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    limit = _first_number(Path("/sys/fs/cgroup/memory.max"))  # a container's, on Linux
+    physical = _physical_memory_bytes()
+    return min(limit, physical) if limit else physical
+
+
+def _physical_memory_bytes() -> int:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):  # not on Windows
+        return UNKNOWN_MEMORY_BYTES
+
+
+def _first_number(path: Path) -> int:
+    """The number in a file; 0 where there is no such file, or no number in it."""
+    try:
+        return int(path.read_text("ascii").strip())
+    except (OSError, ValueError):
+        return 0
 
 
 def resident_memory_bytes() -> int:

@@ -20,7 +20,7 @@ def test_speed_counts_the_tokens_after_the_first(
 
 
 def test_as_dict_has_every_measure_and_the_speed_rounded() -> None:
-    stats = TurnStats(7, 3, 0.04, 0.06, 1.26, 2.0, 300.0, 3.36, 1234567)
+    stats = TurnStats(7, 3, 0.04, 0.06, 1.26, 2.0, 300.0, 3.36, 1234567, 5)
     assert stats.as_dict() == {
         "num_prompt_tokens": 7,
         "num_reply_tokens": 3,
@@ -31,6 +31,7 @@ def test_as_dict_has_every_measure_and_the_speed_rounded() -> None:
         "decode_ms": 300.0,
         "time_to_first_token_ms": 3.4,
         "memory_bytes": 1234567,
+        "num_reused_tokens": 5,
         "tokens_per_s": 6.7,
     }
 

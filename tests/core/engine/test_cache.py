@@ -1,17 +1,17 @@
-"""The cache grows for longer turns; closing ends every turn."""
+"""Turns wait for memory; closing ends every turn."""
 
 from __future__ import annotations
 
 import threading
 import time
-from typing import Any
+from dataclasses import replace
 
 import pytest
 
-from core import engine as engine_module
 from core.engine import Engine, EngineOptions
 from core.errors import EngineClosedError
 from core.events import TurnFailed
+from core.kv_cache import GRAIN_TOKENS, KVCache
 from core.model import Model
 from core.processor import Processor
 from core.sampling_options import SamplingOptions
@@ -26,74 +26,64 @@ from tests.core.engine.harness import (
     Start,
     answer,
     asked,
-    fail_once,
     failed,
     finished,
     text_of_length,
 )
 
 
-@pytest.fixture
-def cache_sizes(model: Model, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Begin with a cache of 32 tokens a row; the sizes that are asked for."""
-    monkeypatch.setattr(engine_module, "MIN_CACHE_TOKENS", 32)
-    real, sizes = model.new_kv_cache, []
-
-    def new(num_rows: int, num_tokens: int) -> Any:
-        sizes.append(num_tokens)
-        return real(num_rows, num_tokens)
-
-    monkeypatch.setattr(model, "new_kv_cache", new)
-    return sizes
+def options_for(model: Model, num_tokens: int) -> EngineOptions:
+    """Memory for so many tokens of all rows together."""
+    token_bytes = model.new_kv_cache(1, 0).token_bytes
+    return replace(OPTIONS, kv_bytes=num_tokens * token_bytes)
 
 
 @pytest.mark.usefixtures("varied")
-def test_a_longer_turn_waits_for_a_larger_cache_and_all_answer_as_alone(
-    start: Start, processor: Processor, cache_sizes: list[int], gate: Gate
+def test_a_turn_that_does_not_fit_waits_for_memory_and_all_answer_as_alone(
+    start: Start, model: Model, processor: Processor, gate: Gate
 ) -> None:
     gate.open()
     conversations = [asked("hello"), text_of_length(processor, 40), asked("the world")]
     alone = [answer(start(OPTIONS), conversation) for conversation in conversations]
-    cache_sizes.clear()
-    engine = start(OPTIONS)
+    gate.calls.clear()
+    engine = start(options_for(model, GRAIN_TOKENS))
     turns = [engine.submit(conversation, SHORT) for conversation in conversations]
     assert [finished(turn).text for turn in turns] == alone
-    assert cache_sizes == [32, 64]
+    assert {len(adapters) for adapters in gate.calls} == {1}, "one after the other"
 
 
-def test_a_turn_that_waits_for_a_larger_cache_can_be_cancelled(
-    start: Start, processor: Processor, cache_sizes: list[int], gate: Gate, script: Script
+def test_a_turn_that_waits_for_memory_can_be_cancelled(
+    start: Start, model: Model, gate: Gate, script: Script
 ) -> None:
     script([])
-    engine = start(OPTIONS)
+    engine = start(options_for(model, GRAIN_TOKENS))
     runs = engine.submit(asked("x"), SHORT)
     gate.wait_for_call()
-    grows = engine.submit(text_of_length(processor, 40), SHORT)
+    waits = engine.submit(asked("y"), SHORT)
     gate.pass_calls(2)
-    grows.cancel()
+    waits.cancel()
     gate.pass_calls(2)
-    assert grows.is_over
+    assert waits.is_over
     assert not runs.is_over
     gate.open()
-    assert finished(grows).finish_reason == "cancelled"
+    assert finished(waits).finish_reason == "cancelled"
     assert finished(runs).text == "a" * SHORT.max_new_tokens
-    assert cache_sizes == [32]
 
 
-def test_a_larger_cache_that_does_not_fit_fails_its_turn_alone(
-    start: Start,
-    model: Model,
-    processor: Processor,
-    cache_sizes: list[int],
-    monkeypatch: pytest.MonkeyPatch,
+def test_a_row_for_which_there_is_no_memory_fails_its_turn_alone(
+    start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = answer(start(OPTIONS), HELLO)
-    fail_once(monkeypatch, model, "new_kv_cache", MemoryError(), at=1)
+    real, calls = KVCache.reserve, iter(range(10**6))
+
+    def reserve(cache: KVCache, row: int, num_tokens: int) -> None:
+        if next(calls) in (1, 2):  # again, when all that was kept is forgotten
+            raise MemoryError
+        real(cache, row, num_tokens)
+
+    monkeypatch.setattr(KVCache, "reserve", reserve)
     engine = start(OPTIONS)
-    turns = [
-        engine.submit(conversation, SHORT)
-        for conversation in (HELLO, text_of_length(processor, 60), HELLO)
-    ]
+    turns = [engine.submit(conversation, SHORT) for conversation in (HELLO, asked("x"), HELLO)]
     assert failed(turns[1]).message.startswith(NO_MEMORY)
     assert [finished(turns[0]).text, finished(turns[2]).text] == [before] * 2
 

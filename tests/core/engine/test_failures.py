@@ -38,9 +38,7 @@ from tests.tiny_checkpoint import ROPE_SWITCH
         (AssertionError("our mistake"), OUR_FAULT),
     ],
 )
-@pytest.mark.parametrize(
-    ("method", "at"), [("embed", 0), ("new_kv_cache", 0), ("forward", 0), ("forward", 3)]
-)
+@pytest.mark.parametrize(("method", "at"), [("embed", 0), ("forward", 0), ("forward", 3)])
 def test_a_turn_that_fails_inside_the_model_ends_and_the_next_works(
     method: str,
     at: int,
