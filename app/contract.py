@@ -10,6 +10,7 @@ from typing import Protocol
 
 from core.events import Event
 from core.messages import Conversation
+from core.router import InputMode
 from core.sampling_options import SamplingOptions
 
 
@@ -72,6 +73,16 @@ class AssistantLike(Protocol):
         Raises:
             QueueFullError: too many turns are waiting.
             EngineClosedError: the engine is shut down.
+        """
+
+    def prepare(self, conversation: Conversation, mode: InputMode | None = ...) -> TurnLike:
+        """Work ahead on a turn that is about to come, while nothing else is to be done.
+
+        Args:
+            conversation: what is known of it.
+            mode: what it will hold, where that is more than it holds now.
+        Raises:
+            QueueFullError, EngineClosedError: see submit.
         """
 
     def close(self) -> None:

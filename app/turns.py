@@ -7,6 +7,7 @@ what was said until then is saved. Leaves out: what the page shows of it (pages/
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import sqlite3
 from collections.abc import AsyncIterator, Callable
@@ -17,8 +18,8 @@ from app.contract import AssistantLike, TurnLike
 from app.history import History, Outcome, StoredMessage, as_conversation
 from core.errors import TriadError
 from core.events import Event, RouteSelected, TextDelta, TurnFailed, TurnFinished
-from core.messages import Message, Role, TextPart
-from core.router import Route
+from core.messages import Conversation, Message, Part, Role, TextPart
+from core.router import InputMode, Route
 from core.sampling_options import SamplingOptions
 
 LOG: Final = logging.getLogger(__name__)
@@ -127,6 +128,26 @@ class RunningTurns:
         self._assistant = assistant
         self._history = history
         self._turns: dict[str, LiveTurn] = {}
+        self._ahead: dict[str, TurnLike] = {}  # by chat: work on a message that is not sent yet
+
+    async def prepare(
+        self, conversation_id: str, parts: tuple[Part, ...], mode: InputMode | None = None
+    ) -> None:
+        """Work ahead on a chat's next message while the rest of it is typed or spoken.
+
+        Args:
+            parts: what is attached already.
+            mode: what the chat will hold, where that is more than it holds with them.
+        """
+        stored = await asyncio.to_thread(self._history.messages, conversation_id)
+        if conversation_id in self._turns or not (stored or parts):
+            return
+        open_message = Message(Role.USER, parts or (TextPart(""),))
+        conversation = Conversation((*as_conversation(stored).messages, open_message))
+        self._stop_ahead(conversation_id)
+        # Nothing is lost without it, so that nobody needs to know.
+        with contextlib.suppress(TriadError):
+            self._ahead[conversation_id] = self._assistant.prepare(conversation, mode)
 
     async def start(
         self, conversation_id: str, page: str, options: SamplingOptions
@@ -138,6 +159,7 @@ class RunningTurns:
         while conversation_id in self._turns:
             await self.stop(conversation_id)
         # Until the turn is registered nothing here waits, so that no other call comes between.
+        self._stop_ahead(conversation_id)
         try:
             turn = self._assistant.submit(as_conversation(messages), options)
         except TriadError as error:
@@ -170,6 +192,11 @@ class RunningTurns:
         """Stop every turn: the server shuts down."""
         for conversation_id in tuple(self._turns):
             await self.stop(conversation_id)
+
+    def _stop_ahead(self, conversation_id: str) -> None:
+        ahead = self._ahead.pop(conversation_id, None)
+        if ahead is not None:
+            ahead.cancel()
 
     def _forget(self, live: LiveTurn) -> None:
         if self._turns.get(live.conversation_id) is live:

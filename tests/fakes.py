@@ -14,7 +14,7 @@ from typing import Final
 from core.errors import EngineClosedError
 from core.events import Event, RouteSelected, TextDelta, TurnFailed, TurnFinished
 from core.messages import Conversation
-from core.router import route
+from core.router import InputMode, route
 from core.sampling_options import SamplingOptions
 from core.stats import TurnStats
 
@@ -114,6 +114,8 @@ class FakeAssistant:
     info: FakeModelInfo = FakeModelInfo()
     turns: list[FakeTurn] = field(default_factory=list)
     options: list[SamplingOptions] = field(default_factory=list)
+    ahead: list[FakeTurn] = field(default_factory=list)
+    ahead_modes: list[InputMode | None] = field(default_factory=list)
     is_closed: bool = False
 
     def submit(self, conversation: Conversation, options: SamplingOptions = DEFAULTS) -> FakeTurn:
@@ -125,12 +127,20 @@ class FakeAssistant:
         self.options.append(options)
         return turn
 
+    def prepare(self, conversation: Conversation, mode: InputMode | None = None) -> FakeTurn:
+        """Remember what was known of a turn to come."""
+        if self.is_closed:
+            raise EngineClosedError("The engine is shut down: start Triad again.")
+        self.ahead.append(FakeTurn(conversation, "", self.pause_s))
+        self.ahead_modes.append(mode)
+        return self.ahead[-1]
+
     def reset(self) -> None:
         """As good as new: for tests that share a server."""
         for turn in self.turns:
             turn.cancel()
         self.script, self.pause_s, self.is_ready, self.is_closed = echo, 0.02, True, False
-        self.turns, self.options = [], []
+        self.turns, self.options, self.ahead, self.ahead_modes = [], [], [], []
 
     def close(self) -> None:
         """Refuse turns from now on and stop those under way."""

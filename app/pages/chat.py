@@ -17,6 +17,7 @@ import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
 
 from app.contract import ModelInfoLike
+from app.foresight import Foresight
 from app.history import History, Outcome
 from app.media import ATTACHABLE_SUFFIXES, in_turn_order, part_from_file, snapshot_bytes
 from app.options import ServerOptions
@@ -86,6 +87,7 @@ class ChatPage:
         self._clips = clips
         self._samples = samples
         self._options = options
+        self._foresight = Foresight(history, turns)
         # Which chat each page shows, by Gradio session: a turn that ends late must not be shown
         # over the chat that was opened since.
         self._open_chats: dict[str, str] = {}
@@ -181,7 +183,11 @@ class ChatPage:
         self._samples_row.select(self._send_sample, [*ids, *sampling], shown, **asking)
         self._actions.retry(self._regenerate, [*ids, *sampling], shown, **asking)
         self._actions.edit(self._edit, [*ids, *sampling], shown, **asking)
-        self._camera.upload(self._attach_snapshot, [self._box], [self._box], **QUIET)
+        shot = self._camera.upload(self._attach_snapshot, [self._box], [self._box], **QUIET)
+        # While somebody begins to write or to speak, the model reads what is there already.
+        shot.then(self._foresight.writing, [*ids, self._box], None, **asking)
+        self._box.focus(self._foresight.writing, [*ids, self._box], None, **asking)
+        self._microphone.start(self._foresight.speech, [*ids, self._box], None, **asking)
 
     # Opening and leaving
 

@@ -1,8 +1,8 @@
 """The microphone button: records in the browser and sends 16 kHz PCM to /voice.
 
 Gradio's own microphone loses sound while the page is busy, so this is ours: an AudioWorklet
-(assets/style/capture-worklet.js) and a WebSocket (app/voice.py). It triggers "submit" with the
-clip's id. Leaves out: hands-free talk.
+(assets/style/capture-worklet.js) and a WebSocket (app/voice.py). It triggers "start" when it
+listens, and "submit" with the clip's id. Leaves out: hands-free talk.
 """
 
 from __future__ import annotations

@@ -72,6 +72,7 @@ async function start() {
     if (mine.isDropped) return close(mine);
     mine.timer = setTimeout(() => send(mine), MAX_CLIP_MS);
     show("listening");
+    trigger("start");
   } catch (error) {
     fail(mine, SENTENCES[error.name] ?? SENTENCES[error.message] ?? `The microphone did not start (${error.name}): press the button again.`);
   }

@@ -9,9 +9,11 @@ import pytest
 
 from app.history import History, Outcome
 from app.turns import NOT_SAVED, LiveTurn, RunningTurns
-from core.messages import Message, Role, TextPart
+from core.messages import ImagePart, Message, Part, Role, TextPart
+from core.router import InputMode
 from core.sampling_options import SamplingOptions
 from tests.fakes import FakeAssistant
+from tests.media import picture, picture_file
 
 OPTIONS = SamplingOptions()
 
@@ -55,3 +57,54 @@ def test_reply_that_cannot_be_saved_is_still_shown(
     assert unsaved is not None
     assert unsaved.message.text == "You said: one two three"
     assert unsaved.outcome.failure == NOT_SAVED
+
+
+def prepared(
+    history: History, *parts: Part, mode: InputMode | None = None
+) -> tuple[FakeAssistant, RunningTurns]:
+    """An assistant that was told what is known of a chat's next message."""
+    assistant = FakeAssistant()
+    turns = RunningTurns(assistant, history)
+    asyncio.run(turns.prepare("chat", parts, mode))
+    return assistant, turns
+
+
+PICTURE = ImagePart(picture_file(picture(40, 30)))
+
+
+def test_work_ahead_has_the_history_and_what_is_attached(history: History) -> None:
+    ask(history)
+    history.reply("chat", "four", Outcome())
+    assistant, _ = prepared(history, PICTURE, mode=InputMode.VISION_SPEECH)
+    (ahead,) = assistant.ahead
+    said = [message.parts for message in ahead.conversation.messages]
+    assert said == [(TextPart("one two three"),), (TextPart("four"),), (PICTURE,)]
+    assert assistant.ahead_modes == [InputMode.VISION_SPEECH]
+
+
+def test_a_new_chat_without_an_attachment_has_nothing_to_work_on(history: History) -> None:
+    assistant, _ = prepared(history)
+    assert not assistant.ahead
+
+
+def test_work_ahead_stops_for_newer_work_and_for_the_turn_itself(history: History) -> None:
+    assistant, turns = prepared(history, PICTURE)
+    ask(history)
+
+    async def go_on() -> None:
+        await turns.prepare("chat", (PICTURE,))
+        assert [ahead.is_cancelled for ahead in assistant.ahead] == [True, False]
+        live = await turns.start("chat", "page", OPTIONS)
+        assert live is not None
+        assert [ahead.is_cancelled for ahead in assistant.ahead] == [True, True]
+        await turns.prepare("chat", (PICTURE,))
+        assert len(assistant.ahead) == 2, "a turn is under way"
+        await turns.stop_all()
+
+    asyncio.run(go_on())
+
+
+def test_work_ahead_that_is_refused_is_no_failure(history: History) -> None:
+    assistant = FakeAssistant(is_closed=True)
+    asyncio.run(RunningTurns(assistant, history).prepare("chat", (PICTURE,)))
+    assert not assistant.ahead

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from playwright.sync_api import Locator, Page, expect
 
 WAIT_MS: Final = 15_000  # for a busy machine; nothing here measures time
+
+
+def expect_soon(holds: Callable[[], bool]) -> None:
+    """Wait until something holds on the server's side."""
+    until_s = time.monotonic() + WAIT_MS / 1000
+    while not holds():
+        assert time.monotonic() < until_s, "it never came to that"
+        time.sleep(0.01)
 
 
 class ChatPage:

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, BrowserContext, expect
 from core.errors import QueueFullError
 from core.events import TurnFailed
 from core.messages import AudioPart, Conversation, ImagePart, TextPart
-from tests.browser.page import ChatPage
+from tests.browser.page import ChatPage, expect_soon
 from tests.fakes import FakeAssistant
 from tests.media import picture, picture_file
 
@@ -407,3 +407,17 @@ def test_stored_ids_are_unguessable(chat: ChatPage) -> None:
     stored = json.loads(chat.page.evaluate("JSON.stringify(localStorage)"))
     assert len(stored["triad-owner"]) == len(stored["triad-chat"]) == 22
     assert stored["triad-owner"] != stored["triad-chat"]
+
+
+def test_an_attached_picture_is_worked_on_while_the_question_is_written(
+    chat: ChatPage, assistant: FakeAssistant, picture_path: Path
+) -> None:
+    chat.attach(picture_path)
+    chat.box.blur()
+    chat.box.focus()
+    expect_soon(lambda: len(assistant.ahead) == 1)
+    (part,) = assistant.ahead[0].conversation.messages[-1].parts
+    assert isinstance(part, ImagePart)
+    assert part.data == picture_path.read_bytes()
+    chat.ask("What is it?")
+    assert assistant.ahead[0].is_cancelled

@@ -12,8 +12,9 @@ import soundfile
 from playwright.sync_api import Browser, BrowserContext, expect
 
 from core.messages import AudioPart, ImagePart, TextPart
+from core.router import InputMode
 from tests.browser.conftest import Launch
-from tests.browser.page import ChatPage
+from tests.browser.page import ChatPage, expect_soon
 from tests.fakes import FakeAssistant
 from tests.media import picture, picture_file, silence, sound_file, tone
 
@@ -129,3 +130,15 @@ def test_page_without_media_devices_says_why(context: BrowserContext, url: str) 
     expect(chat.microphone_line).to_contain_text("https: open Triad at http://127.0.0.1")
     chat.camera.click()
     expect(chat.camera_line).to_contain_text("https: open Triad at http://127.0.0.1")
+
+
+def test_the_history_is_worked_on_while_somebody_speaks(
+    speaking: ChatPage, assistant: FakeAssistant
+) -> None:
+    speaking.ask("Hello")
+    assistant.ahead.clear()
+    assistant.ahead_modes.clear()
+    speaking.start_speaking()
+    expect_soon(lambda: assistant.ahead_modes == [InputMode.SPEECH])
+    said = [message.text for message in assistant.ahead[0].conversation.messages]
+    assert said == ["Hello", "You said: Hello", ""]
