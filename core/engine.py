@@ -169,8 +169,8 @@ class Engine:
         """Turn waiting requests into rows while there is room."""
         if self._postponed and self._place(self._postponed):
             self._postponed = None
-        for row in [row for row in self._rows if row.is_ahead and self._queue.has_waiting]:
-            self._finish(row, "cancelled")  # what it has fed is there for the turn that comes
+        for ahead in [row for row in self._rows if row.is_ahead and self._queue.has_waiting]:
+            self._finish(ahead, "cancelled")  # what it has fed is there for the turn that comes
         while self._has_room() and (request := self._queue.next(is_idle=not self._rows)):
             row = self._prepare(request)
             if row is not None and not self._place(row):

@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
-from typing import Literal
 
 import numpy as np
 import torch
@@ -16,7 +15,6 @@ from core.router import Route
 from vision.tiles import Tiles
 
 Picture = Tiles  # a picture as the model takes it is what vision/ makes of it
-MediaKind = Literal["image", "audio"]
 
 
 @dataclass(frozen=True)
@@ -57,13 +55,13 @@ class ModelInputs:
         """Length of the prompt in tokens, media included."""
         return int(self.token_ids.shape[0])
 
-    def placed(self, placeholder_ids: Mapping[MediaKind, int]) -> Iterator[PlacedMedium]:
+    def placed(self, placeholder_ids: Mapping[str, int]) -> Iterator[PlacedMedium]:
         """Every picture, then every sound, with its place among the tokens.
 
         Args:
             placeholder_ids: the tokens that stand for media.
         """
-        kinds: tuple[tuple[MediaKind, Sequence[Picture | Sound], Sequence[bytes]], ...] = (
+        kinds: tuple[tuple[str, Sequence[Picture | Sound], Sequence[bytes]], ...] = (
             ("image", self.pictures, self.picture_hashes),
             ("audio", self.sounds, self.sound_hashes),
         )
@@ -77,7 +75,7 @@ class ModelInputs:
                 yield PlacedMedium(medium, int(places[0]), content_hash)
                 places = places[medium.num_tokens :]
 
-    def keys(self, placeholder_ids: Mapping[MediaKind, int]) -> np.ndarray:
+    def keys(self, placeholder_ids: Mapping[str, int]) -> np.ndarray:
         """What each token is made of: two prompts' tokens are the same where these are.
 
         Returns:

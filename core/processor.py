@@ -18,7 +18,7 @@ from audio.load import load_sound
 from audio.log_mel import log_mel, num_sound_tokens
 from core.bounded_cache import BoundedCache
 from core.errors import BadMediaError, BadModelError, PromptTooLongError
-from core.inputs import MediaKind, ModelInputs, Picture, Sound, content_hash
+from core.inputs import ModelInputs, Picture, Sound, content_hash
 from core.messages import AudioPart, Conversation, ImagePart
 from core.prompt import encode_prompt, prompt_segments
 from core.router import route
@@ -48,7 +48,7 @@ class Processor:
         max_crops: int = DEFAULT_MAX_CROPS,
     ) -> None:
         self.tokenizer = tokenizer
-        self._placeholder_ids: dict[MediaKind, int] = {
+        self._placeholder_ids: dict[str, int] = {
             "image": int(config.vision_config.image_token_id),
             "audio": int(config.audio_config.audio_token_id),
         }

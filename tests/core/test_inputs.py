@@ -28,7 +28,7 @@ def prepared(*parts: Part) -> ModelInputs:
 
 
 def keys(*parts: Part) -> np.ndarray:
-    return prepared(*parts).keys(IDS)  # type: ignore[arg-type]
+    return prepared(*parts).keys(IDS)
 
 
 def test_text_is_known_by_its_token_ids() -> None:
@@ -38,7 +38,7 @@ def test_text_is_known_by_its_token_ids() -> None:
 
 def test_media_stand_in_their_places_each_with_its_hash() -> None:
     inputs = prepared(SMALL, TONE, TextPart("and"), WIDE, LONGER)
-    placed = list(inputs.placed(IDS))  # type: ignore[arg-type]
+    placed = list(inputs.placed(IDS))
     assert [type(each.medium) for each in placed] == [Picture, Picture, Sound, Sound]
     assert [each.content_hash for each in placed] == [*inputs.picture_hashes, *inputs.sound_hashes]
     for each in placed:
@@ -70,14 +70,14 @@ def test_another_picture_or_another_detail_has_other_keys(other: ImagePart) -> N
 
 def test_a_medium_nobody_knows_is_like_no_other_not_even_itself() -> None:
     nameless = replace(prepared(SMALL), picture_hashes=())
-    first, second = (nameless.keys(IDS) for _ in range(2))  # type: ignore[arg-type]
+    first, second = (nameless.keys(IDS) for _ in range(2))
     assert first.tolist() != second.tolist()
 
 
 def test_placeholders_that_do_not_fit_the_media_are_our_mistake() -> None:
     inputs = replace(prepared(SMALL), pictures=(), picture_hashes=())
     with pytest.raises(AssertionError, match="placeholders stand for media of 0 tokens"):
-        list(inputs.placed(IDS))  # type: ignore[arg-type]
+        list(inputs.placed(IDS))
 
 
 def test_a_hash_follows_from_where_contents_end_too() -> None:
