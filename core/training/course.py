@@ -76,7 +76,7 @@ class Course:
         media = MediaTokens(
             image_id=config.vision_config.image_token_id,
             audio_id=config.audio_config.audio_token_id,
-            picture_tokens=lambda i: picture_tokens(self.materials.pictures(split).masks[i]),
+            picture_tokens=lambda i: picture_tokens(self.materials.shown(split, (i,)).masks[0]),
             sound_tokens=lambda i: -(-self.materials.clips(split).num_frames(i) // 8),
         )
         return RowEncoder(self.tokenizer, media)
@@ -96,7 +96,8 @@ class Course:
         known = self.pictures.setdefault(split, {})
         new = tuple(dict.fromkeys(index for index in indices if index not in known))
         if new:
-            known.update(picture_encodings(self.learner, self.materials.pictures(split), new))
+            encoded = picture_encodings(self.learner, self.materials.shown(split, new))
+            known.update(zip(new, encoded, strict=True))
         return known
 
 
@@ -179,7 +180,8 @@ def dialogue_stage(
         if not learns_encoder:
             return course.picture_encodings(split, indices)
         unique = tuple(dict.fromkeys(indices))
-        return encode_pictures(learner, course.materials.pictures(split), unique)
+        encoded = encode_pictures(learner, course.materials.shown(split, unique))
+        return dict(zip(unique, encoded, strict=True))
 
     def run(split: Split, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """Loss, and where the replies are right."""
@@ -194,7 +196,7 @@ def dialogue_stage(
             if batch.sounds:
                 course.sound_encodings("train")
             if batch.pictures:
-                course.materials.pictures("train")
+                course.materials.shown("train", batch.pictures)
 
     def loss(step: int) -> torch.Tensor:
         return torch.stack([run("train", batch)[0] for batch in dialogues.of_step(step)]).mean()

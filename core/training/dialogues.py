@@ -219,9 +219,12 @@ def follow_up(rng: random.Random, exchange: Exchange) -> Turn:
     return Turn((typed(rng, exchange.question),), exchange.answer)
 
 
-def picture_dialogue(rng: random.Random, split: Split, num_pictures: int) -> Dialogue:
+Pick = Callable[[random.Random, Split], int]  # the number of a scene that can be shown
+
+
+def picture_dialogue(rng: random.Random, split: Split, pick: Pick) -> Dialogue:
     """A picture and one to three questions, now and then one about the world."""
-    index = rng.randrange(num_pictures)
+    index = pick(rng, split)
     scene = scene_at(split, index)
     if scene.items and rng.random() < COLOURS_SHARE:
         first, *others = ask_in_colours(rng, scene)
@@ -238,9 +241,9 @@ def picture_dialogue(rng: random.Random, split: Split, num_pictures: int) -> Dia
     return Dialogue(tuple(turns))
 
 
-def pair_dialogue(rng: random.Random, split: Split, num_pictures: int) -> Dialogue:
+def pair_dialogue(rng: random.Random, split: Split, pick: Pick) -> Dialogue:
     """Two pictures and one or two questions about both."""
-    indices = rng.randrange(num_pictures), rng.randrange(num_pictures)
+    indices = pick(rng, split), pick(rng, split)
     scenes = [scene_at(split, index) for index in indices]
     pictures = tuple(PictureRef(index) for index in indices)
     first = ask_about_two(rng, *scenes)

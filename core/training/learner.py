@@ -284,28 +284,24 @@ def pooled(patches: torch.Tensor) -> torch.Tensor:
     return F.avg_pool2d(grid.float(), 2).flatten(2).transpose(1, 2)
 
 
-def picture_encodings(
-    learner: Learner, pictures: Pictures, indices: tuple[int, ...]
-) -> dict[int, Encoding]:
+def picture_encodings(learner: Learner, pictures: Pictures) -> list[Encoding]:
     """The frozen vision encoder's pooled output for some pictures, to be kept.
 
     Returns:
-        By index: features of the global view and the crop, (2, 25, vision hidden), and how many
-        rows and columns of the crop hold picture.
+        Of each picture: features of the global view and the crop, (2, 25, vision hidden), and how
+        many rows and columns of the crop hold picture.
     """
     with torch.no_grad(), learner.autocast():
-        encoded = encode_pictures(learner, pictures, indices)
-    return {index: (rows.bfloat16().cpu(), size) for index, (rows, size) in encoded.items()}
+        encoded = encode_pictures(learner, pictures)
+    return [(rows.bfloat16().cpu(), size) for rows, size in encoded]
 
 
-def encode_pictures(
-    learner: Learner, pictures: Pictures, indices: tuple[int, ...]
-) -> dict[int, Encoding]:
+def encode_pictures(learner: Learner, pictures: Pictures) -> list[Encoding]:
     """The vision encoder's pooled output for some pictures, as `picture_encodings` gives it.
 
     Gradients pass, so that the encoder can learn from replies.
     """
-    crops, masks = picture_tensors(pictures, indices)
+    crops, masks = picture_tensors(pictures, tuple(range(len(pictures))))
     whole = pooled(learner.encode_patches(crops, torch.ones_like(masks)))
     # A square picture's crop is its global view; only the others are seen a second time.
     is_padded = ~masks.flatten(1).all(1)
@@ -315,9 +311,7 @@ def encode_pictures(
         where = is_padded.nonzero()[:, 0].to(learner.device)
         views = torch.stack([whole, whole.index_put((where,), crop)], 1)
     sizes = [(int(mask[:, 0].sum()), int(mask[0].sum())) for mask in masks[:, ::2, ::2]]
-    return {
-        index: (features, size) for index, features, size in zip(indices, views, sizes, strict=True)
-    }
+    return list(zip(views, sizes, strict=True))
 
 
 def sound_encodings(

@@ -14,7 +14,8 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
+from itertools import count, islice
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Final, Literal, TypeVar
@@ -38,9 +39,15 @@ from vision.tiles import TileOptions, tile_picture
 
 Progress = Callable[[str, int, int], None]  # what is made, how many are done, of how many
 Made = TypeVar("Made")
+Drawn = dict[str, np.ndarray]  # the fields of Pictures
+MakePictures = Callable[[Split, int, int], Drawn]  # of a split, from one number to another
 NUM_PATCHES: Final = VIEW_PX // PATCH_PX
 VIEW: Final = TileOptions(crop_px=VIEW_PX, patch_px=PATCH_PX, max_crops=1)
 CHUNK: Final = 200
+# Words are learned by heart where each comes in one picture: shapes need fewer.
+WORD_PICTURES_SHARE: Final = 1.6  # as many pictures of nothing but words as there are pictures
+SHEETS_SHARE: Final = 0.5
+MORE_WORDS_SHARE: Final = 0.35  # of what is shown while the decoder learns
 ClipKind = Literal["world", "picture", "pair", "translation"]
 CLIP_SHARES: Final[dict[ClipKind, float]] = {
     "world": 0.38,
@@ -127,10 +134,14 @@ class Clips:
 
 
 def make_pictures(
-    folder: Path, split: Split, num: int, progress: Progress, *, are_sheets: bool = False
+    folder: Path, name: str, split: Split, num: int, make: MakePictures, progress: Progress
 ) -> Pictures:
-    """Draw `num` scenes, or sheets of text to practise on; or open those drawn before."""
-    name, make = ("practice sheets", _sheet_chunk) if are_sheets else ("pictures", _draw_chunk)
+    """Draw `num` pictures, or open those drawn before.
+
+    Args:
+        name: what they are, for the progress.
+        make: draws those from one number to another of a split.
+    """
     done = folder / "done.json"
     shapes = {
         "views": ((num, 3, VIEW_PX, VIEW_PX), np.uint8),
@@ -165,17 +176,25 @@ def fingerprint(names: Iterable[str]) -> str:
     return hashlib.sha256(sources.encode()).hexdigest()
 
 
-def _draw_chunk(split: Split, start: int, stop: int) -> dict[str, np.ndarray]:
+def _draw_chunk(split: Split, start: int, stop: int) -> Drawn:
+    return _draw_scenes(split, range(start, stop))
+
+
+def _word_chunk(numbers: Sequence[int], split: Split, start: int, stop: int) -> Drawn:
+    return _draw_scenes(split, numbers[start:stop])
+
+
+def _draw_scenes(split: Split, numbers: Sequence[int]) -> Drawn:
     faces = TRAINED_FACES if split == "train" else HELD_OUT_FACES
-    return _arrays([draw(scene_at(split, index), faces) for index in range(start, stop)])
+    return _arrays([draw(scene_at(split, number), faces) for number in numbers])
 
 
-def _sheet_chunk(split: Split, start: int, stop: int) -> dict[str, np.ndarray]:
+def _sheet_chunk(split: Split, start: int, stop: int) -> Drawn:
     faces = TRAINED_FACES if split == "train" else HELD_OUT_FACES
     return _arrays([draw_practice(number, faces) for number in range(start, stop)])
 
 
-def _arrays(drawings: Sequence[Drawing]) -> dict[str, np.ndarray]:
+def _arrays(drawings: Sequence[Drawing]) -> Drawn:
     """Drawings as the fields of Pictures."""
     tiles = [tile_picture(Image.fromarray(drawing.picture), VIEW) for drawing in drawings]
     views = np.stack([tile.pixel_values[1].numpy() for tile in tiles])
@@ -298,6 +317,8 @@ class Materials:
         self._progress = progress
         self._pictures: dict[Split, Pictures] = {}
         self._sheets: Pictures | None = None
+        self._words: Pictures | None = None
+        self._places: dict[int, int] = {}  # of the scenes of `_words`, by their number
         self._clips: dict[Split, Clips] = {}
 
     def num_pictures(self, split: Split) -> int:
@@ -308,18 +329,65 @@ class Materials:
         """The pictures of a split."""
         if split not in self._pictures:
             folder, num = self._folder / f"pictures-{split}", self._num[split][0]
-            self._pictures[split] = make_pictures(folder, split, num, self._progress)
+            made = make_pictures(folder, "pictures", split, num, _draw_chunk, self._progress)
+            self._pictures[split] = made
         return self._pictures[split]
+
+    def pick(self, rng: random.Random, split: Split) -> int:
+        """The number of a scene that can be shown; more words than there are among scenes."""
+        if split == "train" and rng.random() < MORE_WORDS_SHARE:
+            return rng.choice(self._word_numbers)
+        return rng.randrange(self.num_pictures(split))
+
+    def shown(self, split: Split, numbers: Sequence[int]) -> Pictures:
+        """The pictures of some scenes, in this order.
+
+        Args:
+            numbers: of scenes with a word, or below `num_pictures`.
+        """
+        sources = [self._source(split, number) for number in numbers]
+        fields = ("views", "masks", "labels", "characters")
+        return Pictures(
+            **{
+                field: np.stack([getattr(pictures, field)[place] for pictures, place in sources])
+                for field in fields
+            }
+        )
+
+    def _source(self, split: Split, number: int) -> tuple[Pictures, int]:
+        """Where the picture of a scene is."""
+        if number < self.num_pictures(split):
+            return self.pictures(split), number
+        return self._word_pictures(), self._places[number]
+
+    @cached_property
+    def _word_numbers(self) -> tuple[int, ...]:
+        """Of the first scenes with a word behind those that are drawn whatever they show."""
+        first = self.num_pictures("train")
+        numbers = (number for number in count(first) if scene_at("train", number).word)
+        return tuple(islice(numbers, max(1, round(first * WORD_PICTURES_SHARE))))
+
+    def _word_pictures(self) -> Pictures:
+        if self._words is None:
+            numbers = self._word_numbers
+            make = partial(_word_chunk, numbers)
+            folder = self._folder / "word-pictures"
+            self._words = make_pictures(
+                folder, "words", "train", len(numbers), make, self._progress
+            )
+            self._places = {number: place for place, number in enumerate(numbers)}
+        return self._words
 
     def practice_sheets(self) -> Pictures:
         """Sheets of text for the vision encoder: half as many as there are pictures to learn."""
         if self._sheets is None:
             self._sheets = make_pictures(
                 self._folder / "practice-sheets",
+                "practice sheets",
                 "train",
-                self.num_pictures("train") // 2,
+                int(self.num_pictures("train") * SHEETS_SHARE),
+                _sheet_chunk,
                 self._progress,
-                are_sheets=True,
             )
         return self._sheets
 

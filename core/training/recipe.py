@@ -36,7 +36,7 @@ from core.training.vocabulary import train_tokenizer
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 NUM_PICTURES: Final = 20_000
-NUM_CLIPS: Final = 24_000
+NUM_CLIPS: Final = 48_000
 NUM_HELD_OUT: Final = 600
 # What must be there before a stage; the rest of the model does not touch it.
 VISION: Final = ("vision_encoder", "vision_projector", "vision_joint", "vision", "vision_pairs")
@@ -59,11 +59,11 @@ MINUTES: Final[dict[str, float]] = {
     "vision_encoder": 25.0,
     "vision_projector": 1.0,
     "vision_joint": 2.5,
-    "vision": 20.0,
-    "vision_pairs": 5.0,
+    "vision": 26.0,
+    "vision_pairs": 8.0,
     "speech_encoder": 55.0,
-    "speech_projector": 5.0,
-    "speech": 22.0,
+    "speech_projector": 8.0,
+    "speech": 26.0,
     "vision_speech": 9.0,
 }
 

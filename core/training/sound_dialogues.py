@@ -33,6 +33,8 @@ from core.training.translation import LANGUAGES
 
 TYPED_BESIDE_SHARE: Final = 0.05  # a typed question beside a clip is the one to answer
 SECOND_TURN_SHARE: Final = 0.15
+# Transcription, answer, translation: what is heard is learned best where every word counts.
+USES: Final = (45, 25, 30)
 
 
 class SoundDialogues:
@@ -85,7 +87,7 @@ class SoundDialogues:
             self.answer,
             self.translation,
         )
-        return rng.choices(uses, (25, 35, 40))[0](rng, split)
+        return rng.choices(uses, USES)[0](rng, split)
 
     def vision_speech(self, rng: random.Random, split: Split) -> Dialogue:
         """A spoken question about a picture or two; in one of three typed ones, not to forget."""
@@ -93,7 +95,7 @@ class SoundDialogues:
         num_pictures = self.materials.num_pictures(split)
         if kind < 0.33:
             make = pair_dialogue if kind < 0.06 else picture_dialogue
-            return make(rng, split, num_pictures)
+            return make(rng, split, self.materials.pick)
         if kind < 0.42:
             index, clip = self._any(rng, split, "pair")
             pictures = tuple(PictureRef(scene) for scene in clip.scenes)

@@ -158,7 +158,7 @@ def speech(course: Course) -> Stage:
     }
 
     make = SoundDialogues(course.materials).speech
-    schedule = Schedule(course.steps(1600), course.rate("speech", 3e-3))
+    schedule = Schedule(course.steps(2400), course.rate("speech", 3e-3))
     return dialogue_stage(course, "speech", parameters, schedule, 64, make, "speech")
 
 

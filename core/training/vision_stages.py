@@ -11,7 +11,7 @@ from torch import nn
 
 from core.training.architecture import is_run
 from core.training.course import NUM_VALIDATION, Course, MakeDialogue, dialogue_stage
-from core.training.dialogues import Dialogue, pair_dialogue, picture_dialogue
+from core.training.dialogues import Dialogue, Pick, pair_dialogue, picture_dialogue
 from core.training.exchange import Split
 from core.training.learner import Learner, picture_tensors
 from core.training.locality import begin_whitened
@@ -109,7 +109,7 @@ def vision(course: Course) -> Stage:
     Half of a step would go into the encoder, and be better spent in the stages before.
     """
     parameters = _projector_and_adapter(course.learner)
-    schedule = Schedule(course.steps(2400), course.rate("vision", 2.5e-3))
+    schedule = Schedule(course.steps(2800), course.rate("vision", 2.5e-3))
     make = _maker(course, picture_dialogue)
     return dialogue_stage(course, "vision", parameters, schedule, 32, make, "vision")
 
@@ -120,9 +120,9 @@ def vision_pairs(course: Course) -> Stage:
 
     def make(rng: random.Random, split: Split) -> Dialogue:
         one_or_two = pair_dialogue if rng.random() < PAIRS_SHARE else picture_dialogue
-        return one_or_two(rng, split, course.materials.num_pictures(split))
+        return one_or_two(rng, split, course.materials.pick)
 
-    schedule = Schedule(course.steps(400), course.rate("vision_pairs", 1.5e-3))
+    schedule = Schedule(course.steps(900), course.rate("vision_pairs", 1.5e-3))
     return dialogue_stage(course, "vision_pairs", parameters, schedule, 32, make, "vision")
 
 
@@ -130,5 +130,5 @@ def _projector_and_adapter(learner: Learner) -> dict[str, nn.Parameter]:
     return {**vision_projector_parameters(learner), **learner.parameters("lora.vision.")}
 
 
-def _maker(course: Course, make: Callable[[random.Random, Split, int], Dialogue]) -> MakeDialogue:
-    return lambda rng, split: make(rng, split, course.materials.num_pictures(split))
+def _maker(course: Course, make: Callable[[random.Random, Split, Pick], Dialogue]) -> MakeDialogue:
+    return lambda rng, split: make(rng, split, course.materials.pick)

@@ -13,6 +13,7 @@ from core.messages import AudioPart, Conversation, ImagePart, Message, Part, Rol
 from core.prompt import encode_prompt, prompt_segments
 from core.training.dialogues import (
     Dialogue,
+    Pick,
     PictureRef,
     SoundRef,
     Turn,
@@ -128,9 +129,9 @@ def test_rows_of_the_recipes_own_dialogues_equal_prompts(seed: int) -> None:
 @pytest.mark.parametrize("make", [picture_dialogue, pair_dialogue])
 @pytest.mark.parametrize("seed", range(8))
 def test_rows_of_dialogues_about_pictures_equal_prompts(
-    make: Callable[[random.Random, Split, int], Dialogue], seed: int
+    make: Callable[[random.Random, Split, Pick], Dialogue], seed: int
 ) -> None:
-    dialogue = make(random.Random(seed), "train", 3)
+    dialogue = make(random.Random(seed), "train", lambda rng, split: rng.randrange(3))
     check_row(Dialogue(tuple(map(with_known_pictures, dialogue.turns))))
 
 

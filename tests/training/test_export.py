@@ -118,7 +118,7 @@ def learner_logits(mode: InputMode, exported: Exported, exact: bool) -> torch.Te
         patch.setattr(learner, "dtype", torch.float32 if exact else torch.bfloat16)
         if exact:  # what the recipe keeps is rounded to bfloat16
             patch.setattr(torch.Tensor, "bfloat16", lambda tensor: tensor)
-        pictures = picture_encodings(learner, exported.pictures, (0,))
+        pictures = dict(enumerate(picture_encodings(learner, exported.pictures)))
         sounds = sound_encodings(learner, exported.clips)
         projector = route.audio_projector or "speech"
         with learner.autocast(), learner.adapter(route.adapter):

@@ -184,7 +184,7 @@ def test_a_picture_is_arranged_as_transformers_arranges_it(
 def test_kept_encodings_are_transformers_features_rounded(
     learner: Learner, pictures: Pictures
 ) -> None:
-    encodings = picture_encodings(learner, pictures, (0, 1, 2, 3))
+    encodings = dict(enumerate(picture_encodings(learner, pictures)))
     assert list(encodings) == [0, 1, 2, 3]
     crops, masks = picture_tensors(pictures, (0, 1, 2, 3))
     embed = learner.media.image_embed

@@ -20,7 +20,9 @@ from core.training.fonts import HELD_OUT_FACES, TRAINED_FACES
 from core.training.materials import (
     CLIP_SHARES,
     DRAWN_BY,
+    MORE_WORDS_SHARE,
     SPOKEN_BY,
+    WORD_PICTURES_SHARE,
     Clip,
     ClipKind,
     Materials,
@@ -163,6 +165,34 @@ def test_pictures_hold_what_was_drawn(tmp_path: Path, calls: list[str]) -> None:
     assert np.array_equal(pictures.characters[8], drawn.char_labels)
     assert pictures.views.dtype == np.uint8
     assert not pictures.labels[:][:, 0][~pictures.masks[:]].any()
+
+
+def test_words_for_training_are_scenes_behind_the_others(tmp_path: Path, calls: list[str]) -> None:
+    made = made_in(tmp_path)
+    rng = random.Random(0)
+    picked = Counter(made.pick(rng, "train") for _ in range(2000))
+    words = {number for number in picked if number >= 9}
+    assert len(words) == round(9 * WORD_PICTURES_SHARE)
+    assert all(scene_at("train", number).word for number in words)
+    share = sum(picked[number] for number in words) / 2000
+    assert share == pytest.approx(MORE_WORDS_SHARE, abs=0.05)
+    assert set(picked) - words == set(range(9))
+    assert max(made.pick(rng, "held_out") for _ in range(100)) == 4, "held-out ones are as they are"
+    assert not calls, "nothing is drawn for that"
+
+
+def test_pictures_of_scenes_are_found_wherever_they_are(tmp_path: Path, calls: list[str]) -> None:
+    made = made_in(tmp_path)
+    rng = random.Random(0)
+    word = next(number for _ in range(99) if (number := made.pick(rng, "train")) >= 9)
+    shown = made.shown("train", (word, 3, word))
+    assert calls == ["words of train", "pictures of train"]
+    for place, number in enumerate((word, 3, word)):
+        drawn = draw(scene_at("train", number), TRAINED_FACES)
+        assert np.array_equal(shown.characters[place], drawn.char_labels)
+        assert np.array_equal(shown.labels[place], [drawn.shape_labels, drawn.colour_labels])
+    assert np.array_equal(shown.views[1], made.pictures("train").views[3])
+    assert np.array_equal(shown.masks[1], made.pictures("train").masks[3])
 
 
 def test_a_split_is_drawn_in_its_own_faces(
