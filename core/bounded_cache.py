@@ -40,3 +40,8 @@ class BoundedCache(Generic[Value]):
             _, oldest = self._values.popitem(last=False)
             self.num_bytes -= self._num_bytes_of(oldest)
         return value
+
+    def clear(self) -> None:
+        """Forget every value."""
+        self._values.clear()
+        self.num_bytes = 0

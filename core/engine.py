@@ -48,7 +48,7 @@ class EngineOptions:
         prefill_chunk_tokens: a long prompt is fed in chunks of so many tokens, so that other
             rows and cancelling need not wait for all of it.
         num_kept_rows: conversations whose keys and values are kept for their next turn, besides
-            those under way; 0 keeps none.
+            those under way; 0 keeps nothing, and no pictures and sounds either.
         kv_bytes: memory for keys and values; 0 is a quarter of the device's.
     """
 
@@ -355,6 +355,9 @@ class Engine:
             else:
                 self._kv.drop(row.slot)
             row.slot = -1
+        if not self._options.num_kept_rows:
+            self._model.forget_media()
+            self._processor.forget_media()
 
 
 def _is_out_of_memory(error: Exception) -> bool:

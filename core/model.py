@@ -116,6 +116,10 @@ class Model:
             return encode()
         return self._media.get((placed.content_hash, projector), encode)
 
+    def forget_media(self) -> None:
+        """Encode every picture and sound anew from now on."""
+        self._media.clear()
+
     @torch.inference_mode()
     def embed_token_ids(self, token_ids: torch.Tensor) -> torch.Tensor:
         """Text tokens' embeddings: ids of any shape (...,) -> (..., hidden)."""

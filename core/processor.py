@@ -131,6 +131,11 @@ class Processor:
             tuple(hashes[number] for number in sounds),
         )
 
+    def forget_media(self) -> None:
+        """Prepare every picture and sound anew from now on."""
+        self._pictures.clear()
+        self._sounds.clear()
+
     def picture(self, part: ImagePart) -> Picture:
         """One picture's tiles.
 

@@ -28,6 +28,7 @@ import torch
 
 from core.assistant import Assistant, open_assistant
 from core.config import ModelOptions
+from core.engine import EngineOptions
 from core.events import RouteSelected, TurnFinished
 from core.messages import AudioPart, Conversation, ImagePart, Message, Part, Role, TextPart
 from core.stats import TurnStats
@@ -46,7 +47,8 @@ def main(argv: Sequence[str]) -> int:
     probe = machine_probe()
     ready_s = page_ready_s()
     print(f"page ready after {ready_s:.1f} s")
-    assistant = open_assistant(None, ModelOptions())
+    nothing_kept = EngineOptions(num_kept_rows=0)  # every question is new
+    assistant = open_assistant(None, ModelOptions(), engine_options=nothing_kept)
     rows = [measure(assistant, sample) for sample in json.loads(_listing())]
     assistant.close()
     print(f"{'sample':<36}{'route':<15}{'first':>9}{'then (median)':>16}{'tokens/s':>10}")

@@ -30,6 +30,14 @@ def test_what_was_unused_for_longest_makes_room() -> None:
     assert cache.num_bytes == 9
 
 
+def test_what_is_forgotten_is_made_anew() -> None:
+    cache = BoundedCache[str](9, len)
+    made(cache, "one", "two")
+    cache.clear()
+    assert cache.num_bytes == 0
+    assert made(cache, "one") == ["one"]
+
+
 def test_a_value_that_is_too_large_is_given_and_not_kept() -> None:
     cache = BoundedCache[str](3, len)
     assert made(cache, "one", "three", "three", "one") == ["one", "three", "three"]

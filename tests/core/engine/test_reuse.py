@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from core.bounded_cache import BoundedCache
 from core.engine import Engine
 from core.events import RouteSelected, TurnFinished
 from core.messages import Conversation, Message, Part, Role, TextPart
@@ -98,8 +97,8 @@ def test_a_medium_is_encoded_once_for_all_turns_that_have_it(
     calls: list[str] = []
     for method in ("encode_picture", "encode_sound"):
         note_calls(monkeypatch, model, method, calls)
-    monkeypatch.setattr(model, "_media", BoundedCache(2**20, lambda made: made.nbytes))
-    engine = start(replace(OPTIONS, num_kept_rows=0))
+    model.forget_media()
+    engine = start(OPTIONS)
     for conversation in (BY_MODE["vision"], BY_MODE["vision+speech"], asked(PICTURE, "why?")):
         answer(engine, conversation)
     assert calls == ["encode_picture", "encode_sound"]
@@ -146,11 +145,17 @@ def test_a_conversation_that_crosses_the_rope_switch_is_fed_anew(
     assert finished(turn).stats.num_reused_tokens == 0
 
 
-def test_an_engine_that_keeps_nothing_feeds_everything(start: Start) -> None:
+def test_an_engine_that_keeps_nothing_computes_everything(
+    start: Start, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    note_calls(monkeypatch, model, "encode_picture", calls)
+    model.forget_media()
     engine = start(replace(OPTIONS, num_kept_rows=0))
     for _ in range(2):
-        turn = engine.submit(BY_MODE["text"], SHORT)
+        turn = engine.submit(BY_MODE["vision"], SHORT)
         assert num_fed(turn) == finished(turn).stats.num_prompt_tokens
+    assert len(calls) == 2
 
 
 @pytest.mark.usefixtures("varied")
