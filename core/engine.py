@@ -169,12 +169,18 @@ class Engine:
         """Turn waiting requests into rows while there is room."""
         if self._postponed and self._place(self._postponed):
             self._postponed = None
-        for ahead in [row for row in self._rows if row.is_ahead and self._queue.has_waiting]:
-            self._finish(ahead, "cancelled")  # what it has fed is there for the turn that comes
+        if self._queue.has_waiting:
+            self._end_work_ahead()  # it may have the only place
         while self._has_room() and (request := self._queue.next(is_idle=not self._rows)):
+            self._end_work_ahead()  # or somebody came just now
             row = self._prepare(request)
             if row is not None and not self._place(row):
                 self._postponed = row
+
+    def _end_work_ahead(self) -> None:
+        """Make way for a turn that somebody waits for; what was fed is there for it."""
+        for row in [row for row in self._rows if row.is_ahead]:
+            self._finish(row, "cancelled")
 
     def _has_room(self) -> bool:
         is_free = len(self._rows) < self._options.max_rows and self._postponed is None
@@ -334,6 +340,7 @@ class Engine:
             return
         if _is_out_of_memory(error) or isinstance(error, OutOfMemoryError):
             self._kv.forget()
+            self._model.forget_media()
             error = OutOfMemoryError(
                 "There is not enough memory for this turn: "
                 "close other programs, or send less text and smaller media."

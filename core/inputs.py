@@ -10,6 +10,7 @@ from itertools import zip_longest
 
 import numpy as np
 import torch
+from transformers import Phi4MultimodalConfig
 
 from core.router import Route
 from vision.tiles import Tiles
@@ -112,6 +113,14 @@ class PlacedMedium:
         digest = self.content_hash or os.urandom(16)
         first = int.from_bytes(digest[:8], "little") >> 2  # adding places cannot overflow
         return -1 - (first + np.arange(self.medium.num_tokens, dtype=np.int64))
+
+
+def placeholder_ids(config: Phi4MultimodalConfig) -> dict[str, int]:
+    """The tokens that stand for media, under "image" and "audio"."""
+    return {
+        "image": int(config.vision_config.image_token_id),
+        "audio": int(config.audio_config.audio_token_id),
+    }
 
 
 def content_hash(*contents: bytes) -> bytes:

@@ -25,7 +25,7 @@ from core.config import AdapterConfig, ModelOptions
 from core.decoder import Decoder, DecoderLayer
 from core.encoders import AudioEncoder, Check, VisionEncoder
 from core.errors import BadModelError, OutOfMemoryError
-from core.inputs import ModelInputs, Picture, PlacedMedium, Sound
+from core.inputs import ModelInputs, Picture, PlacedMedium, Sound, placeholder_ids
 from core.key_map import DECODER_LINEARS
 from core.kv_cache import KVCache
 from core.quantize import PlainWeight, has_fast_nf4_cpu, quantize
@@ -77,10 +77,7 @@ class Model:
         self._audio_encoder = audio_encoder
         self._decoder = decoder
         self._media = BoundedCache[torch.Tensor](KEPT_MEDIA_BYTES, lambda made: made.nbytes)
-        self.placeholder_ids: dict[str, int] = {
-            "image": int(config.vision_config.image_token_id),
-            "audio": int(config.audio_config.audio_token_id),
-        }
+        self.placeholder_ids = placeholder_ids(config)
 
     @torch.inference_mode()
     def embed(self, inputs: ModelInputs, check: Check = go_on, start: int = 0) -> torch.Tensor:

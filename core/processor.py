@@ -18,7 +18,7 @@ from audio.load import load_sound
 from audio.log_mel import log_mel, num_sound_tokens
 from core.bounded_cache import BoundedCache
 from core.errors import BadMediaError, BadModelError, PromptTooLongError
-from core.inputs import ModelInputs, Picture, Sound, content_hash
+from core.inputs import ModelInputs, Picture, Sound, content_hash, placeholder_ids
 from core.messages import AudioPart, Conversation, ImagePart
 from core.prompt import encode_prompt, prompt_segments
 from core.router import route
@@ -48,10 +48,7 @@ class Processor:
         max_crops: int = DEFAULT_MAX_CROPS,
     ) -> None:
         self.tokenizer = tokenizer
-        self._placeholder_ids: dict[str, int] = {
-            "image": int(config.vision_config.image_token_id),
-            "audio": int(config.audio_config.audio_token_id),
-        }
+        self._placeholder_ids = placeholder_ids(config)
         self._tile_options = TileOptions(
             crop_px=config.vision_config.crop_size,
             patch_px=config.vision_config.patch_size,
@@ -94,21 +91,20 @@ class Processor:
             BadMediaError: a picture or a sound cannot be used; the sentence names it.
             PromptTooLongError: the conversation does not fit the context.
         """
-        pictures: dict[int, Picture] = {}  # by their place among the media
-        sounds: dict[int, Sound] = {}
-        hashes: list[bytes] = []
+        pictures: list[tuple[bytes, Picture]] = []  # each with its hash
+        sounds: list[tuple[bytes, Sound]] = []
         num_tokens = 0
         for part in (part for message in conversation.messages for part in message.parts):
             match part:
                 case ImagePart():
-                    hashes.append(content_hash(part.data, part.detail.encode()))
-                    picture = self._pictures.get(hashes[-1], partial(self.picture, part))
-                    pictures[len(hashes) - 1] = picture
+                    key = content_hash(part.data, part.detail.encode())
+                    picture = self._pictures.get(key, partial(self.picture, part))
+                    pictures.append((key, picture))
                     num_tokens += picture.num_tokens
                 case AudioPart():
-                    hashes.append(content_hash(part.data))
-                    sound = self._sounds.get(hashes[-1], partial(self.sound, part))
-                    sounds[len(hashes) - 1] = sound
+                    key = content_hash(part.data)
+                    sound = self._sounds.get(key, partial(self.sound, part))
+                    sounds.append((key, sound))
                     num_tokens += sound.num_tokens
             # Media are counted as they come: a hundred pictures must not be tiled in vain.
             _check_length(num_tokens, num_context_tokens)
@@ -117,18 +113,18 @@ class Processor:
             self.tokenizer,
             self._placeholder_ids,
             {
-                "image": [picture.num_tokens for picture in pictures.values()],
-                "audio": [sound.num_tokens for sound in sounds.values()],
+                "image": [picture.num_tokens for _, picture in pictures],
+                "audio": [sound.num_tokens for _, sound in sounds],
             },
         )
         _check_length(len(token_ids), num_context_tokens)
         return ModelInputs(
             torch.tensor(token_ids),
             route(conversation),
-            tuple(pictures.values()),
-            tuple(sounds.values()),
-            tuple(hashes[number] for number in pictures),
-            tuple(hashes[number] for number in sounds),
+            tuple(picture for _, picture in pictures),
+            tuple(sound for _, sound in sounds),
+            tuple(key for key, _ in pictures),
+            tuple(key for key, _ in sounds),
         )
 
     def forget_media(self) -> None:

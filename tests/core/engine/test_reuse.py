@@ -12,6 +12,7 @@ from core.events import RouteSelected, TurnFinished
 from core.messages import Conversation, Message, Part, Role, TextPart
 from core.model import Model
 from core.processor import Processor
+from core.request_queue import RequestQueue
 from core.router import ROUTES, InputMode
 from core.sampling_options import SamplingOptions
 from core.turn import Turn
@@ -200,6 +201,21 @@ def test_work_ahead_stops_for_a_turn_and_waits_for_all_others(
     assert num_fed(turn) == 60 - OPTIONS.prefill_chunk_tokens
     assert finished(turn).text == "a" * SHORT.max_new_tokens
     assert finished(later).finish_reason == "stop"
+
+
+def test_a_turn_that_comes_at_the_last_moment_finds_what_was_fed_ahead(
+    start: Start, gate: Gate, processor: Processor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As if it came just after the engine had looked whether somebody waits.
+    monkeypatch.setattr(RequestQueue, "has_waiting", False)
+    engine = start(OPTIONS)
+    long = text_of_length(processor, 60)
+    ahead = engine.prepare(long)
+    gate.wait_for_call()
+    turn = engine.submit(long, SHORT)
+    gate.open()
+    assert finished(ahead).finish_reason == "cancelled"
+    assert num_fed(turn) == 60 - OPTIONS.prefill_chunk_tokens
 
 
 def test_work_ahead_can_be_cancelled_while_it_waits(start: Start, gate: Gate) -> None:
