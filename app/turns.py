@@ -19,7 +19,7 @@ from app.history import History, Outcome, StoredMessage, as_conversation
 from core.errors import TriadError
 from core.events import Event, RouteSelected, TextDelta, TurnFailed, TurnFinished
 from core.messages import Conversation, Message, Part, Role, TextPart
-from core.router import InputMode, Route
+from core.router import InputMode, Route, input_mode
 from core.sampling_options import SamplingOptions
 
 LOG: Final = logging.getLogger(__name__)
@@ -131,23 +131,24 @@ class RunningTurns:
         self._ahead: dict[str, TurnLike] = {}  # by chat: work on a message that is not sent yet
 
     async def prepare(
-        self, conversation_id: str, parts: tuple[Part, ...], mode: InputMode | None = None
+        self, conversation_id: str, parts: tuple[Part, ...], *, will_be_spoken: bool = False
     ) -> None:
         """Work ahead on a chat's next message while the rest of it is typed or spoken.
 
         Args:
             parts: what is attached already.
-            mode: what the chat will hold, where that is more than it holds with them.
+            will_be_spoken: a sound comes with it, so that the chat takes the route of sounds.
         """
         stored = await asyncio.to_thread(self._history.messages, conversation_id)
         if conversation_id in self._turns or not (stored or parts):
             return
         open_message = Message(Role.USER, parts or (TextPart(""),))
         conversation = Conversation((*as_conversation(stored).messages, open_message))
+        mode = input_mode(conversation) | (InputMode.SPEECH if will_be_spoken else 0)
         self._stop_ahead(conversation_id)
         # Nothing is lost without it, so that nobody needs to know.
         with contextlib.suppress(TriadError):
-            self._ahead[conversation_id] = self._assistant.prepare(conversation, mode)
+            self._ahead[conversation_id] = self._assistant.prepare(conversation, InputMode(mode))
 
     async def start(
         self, conversation_id: str, page: str, options: SamplingOptions
@@ -176,7 +177,8 @@ class RunningTurns:
         return self._turns.get(conversation_id)
 
     async def stop(self, conversation_id: str) -> None:
-        """Stop a chat's turn and wait until what it said is saved."""
+        """Stop a chat's turn and wait until what it said is saved; work ahead stops too."""
+        self._stop_ahead(conversation_id)
         live = self._turns.get(conversation_id)
         if live is not None:
             live.cancel()

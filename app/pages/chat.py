@@ -17,7 +17,6 @@ import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
 
 from app.contract import ModelInfoLike
-from app.foresight import Foresight
 from app.history import History, Outcome
 from app.media import ATTACHABLE_SUFFIXES, in_turn_order, part_from_file, snapshot_bytes
 from app.options import ServerOptions
@@ -87,7 +86,6 @@ class ChatPage:
         self._clips = clips
         self._samples = samples
         self._options = options
-        self._foresight = Foresight(history, turns)
         # Which chat each page shows, by Gradio session: a turn that ends late must not be shown
         # over the chat that was opened since.
         self._open_chats: dict[str, str] = {}
@@ -183,11 +181,9 @@ class ChatPage:
         self._samples_row.select(self._send_sample, [*ids, *sampling], shown, **asking)
         self._actions.retry(self._regenerate, [*ids, *sampling], shown, **asking)
         self._actions.edit(self._edit, [*ids, *sampling], shown, **asking)
-        shot = self._camera.upload(self._attach_snapshot, [self._box], [self._box], **QUIET)
-        # While somebody begins to write or to speak, the model reads what is there already.
-        shot.then(self._foresight.writing, [*ids, self._box], None, **asking)
-        self._box.focus(self._foresight.writing, [*ids, self._box], None, **asking)
-        self._microphone.start(self._foresight.speech, [*ids, self._box], None, **asking)
+        self._camera.upload(self._attach_snapshot, [*ids, self._box], [self._box], **asking)
+        # Never with the box among its inputs: what is typed meanwhile would be lost now and then.
+        self._microphone.start(self._foresee_speech, ids, None, **asking)
 
     # Opening and leaving
 
@@ -310,14 +306,21 @@ class ChatPage:
         async for update in self._answer(owner, chat, options, request):
             yield update
 
-    async def _attach_snapshot(self, box: dict[str, Any], event: gr.EventData) -> Any:
+    async def _attach_snapshot(
+        self, owner: str, chat: str, box: dict[str, Any], event: gr.EventData
+    ) -> Any:
         try:
             data = snapshot_bytes(event.picture, self._options.max_upload_bytes)
         except BadMediaError as error:
             gr.Warning(str(error))
             return gr.skip()
         path = save_bytes_to_cache(data, "snapshot.jpg", self._box.GRADIO_CACHE)
+        await self._turns.prepare(chat, (ImagePart(data),))
         return {"text": box["text"], "files": [*box["files"], path]}
+
+    async def _foresee_speech(self, owner: str, chat: str) -> None:
+        """Somebody begins to speak: the model reads what was said before."""
+        await self._turns.prepare(chat, (), will_be_spoken=True)
 
     # The turn
 

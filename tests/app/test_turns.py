@@ -16,6 +16,7 @@ from tests.fakes import FakeAssistant
 from tests.media import picture, picture_file
 
 OPTIONS = SamplingOptions()
+PICTURE = ImagePart(picture_file(picture(40, 30)))
 
 
 def ask(history: History) -> None:
@@ -60,26 +61,41 @@ def test_reply_that_cannot_be_saved_is_still_shown(
 
 
 def prepared(
-    history: History, *parts: Part, mode: InputMode | None = None
+    history: History, *parts: Part, will_be_spoken: bool = False
 ) -> tuple[FakeAssistant, RunningTurns]:
     """An assistant that was told what is known of a chat's next message."""
     assistant = FakeAssistant()
     turns = RunningTurns(assistant, history)
-    asyncio.run(turns.prepare("chat", parts, mode))
+    asyncio.run(turns.prepare("chat", parts, will_be_spoken=will_be_spoken))
     return assistant, turns
-
-
-PICTURE = ImagePart(picture_file(picture(40, 30)))
 
 
 def test_work_ahead_has_the_history_and_what_is_attached(history: History) -> None:
     ask(history)
     history.reply("chat", "four", Outcome())
-    assistant, _ = prepared(history, PICTURE, mode=InputMode.VISION_SPEECH)
+    assistant, _ = prepared(history, PICTURE)
     (ahead,) = assistant.ahead
     said = [message.parts for message in ahead.conversation.messages]
     assert said == [(TextPart("one two three"),), (TextPart("four"),), (PICTURE,)]
-    assert assistant.ahead_modes == [InputMode.VISION_SPEECH]
+    assert assistant.ahead_modes == [InputMode.VISION]
+
+
+@pytest.mark.parametrize(
+    ("parts", "mode"), [((PICTURE,), InputMode.VISION_SPEECH), ((), InputMode.SPEECH)]
+)
+def test_work_ahead_of_a_spoken_message_takes_the_route_of_sounds(
+    history: History, parts: tuple[Part, ...], mode: InputMode
+) -> None:
+    ask(history)
+    history.reply("chat", "four", Outcome())
+    assistant, _ = prepared(history, *parts, will_be_spoken=True)
+    assert assistant.ahead_modes == [mode]
+
+
+def test_work_ahead_stops_when_the_chat_is_stopped(history: History) -> None:
+    assistant, turns = prepared(history, PICTURE)
+    asyncio.run(turns.stop("chat"))
+    assert assistant.ahead[0].is_cancelled
 
 
 def test_a_new_chat_without_an_attachment_has_nothing_to_work_on(history: History) -> None:

@@ -372,7 +372,7 @@ def test_sample_is_sent_by_a_click(chat: ChatPage, assistant: FakeAssistant) -> 
     expect(chat.samples).to_have_count(0)
 
 
-def test_camera_snapshot_is_attached_at_640_by_480(
+def test_camera_snapshot_is_attached_at_640_by_480_and_read_at_once(
     chat: ChatPage, assistant: FakeAssistant
 ) -> None:
     from PIL import Image
@@ -381,9 +381,13 @@ def test_camera_snapshot_is_attached_at_640_by_480(
     chat.camera.click()
     chat.snap_button.click()  # which waits until it is enabled, by the first frame
     expect(chat.attachments).to_have_count(1)
+    expect_soon(lambda: len(assistant.ahead) == 1)
     chat.ask("What do you see?")
     part = assistant.turns[0].conversation.messages[-1].parts[0]
     assert isinstance(part, ImagePart)
+    (known,) = assistant.ahead[0].conversation.messages[-1].parts
+    assert isinstance(known, ImagePart)
+    assert known.data == part.data, "it was worked on before the question was sent"
     with Image.open(io.BytesIO(part.data)) as snapshot:
         assert (snapshot.format, snapshot.size) == ("JPEG", (640, 480))
 
@@ -407,17 +411,3 @@ def test_stored_ids_are_unguessable(chat: ChatPage) -> None:
     stored = json.loads(chat.page.evaluate("JSON.stringify(localStorage)"))
     assert len(stored["triad-owner"]) == len(stored["triad-chat"]) == 22
     assert stored["triad-owner"] != stored["triad-chat"]
-
-
-def test_an_attached_picture_is_worked_on_while_the_question_is_written(
-    chat: ChatPage, assistant: FakeAssistant, picture_path: Path
-) -> None:
-    chat.attach(picture_path)
-    chat.box.blur()
-    chat.box.focus()
-    expect_soon(lambda: len(assistant.ahead) == 1)
-    (part,) = assistant.ahead[0].conversation.messages[-1].parts
-    assert isinstance(part, ImagePart)
-    assert part.data == picture_path.read_bytes()
-    chat.ask("What is it?")
-    assert assistant.ahead[0].is_cancelled
