@@ -39,9 +39,9 @@ def positive(text: str) -> int:
 
 
 def not_negative(text: str) -> int:
-    """A number of steps, as argparse reads it."""
+    """A number that may be 0, as argparse reads it."""
     if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of steps: give 0 or more")
+        raise argparse.ArgumentTypeError(f"{text!r} is no number: give 0 or more")
     return int(text)
 
 

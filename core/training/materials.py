@@ -189,9 +189,10 @@ def _draw_scenes(split: Split, numbers: Sequence[int]) -> Drawn:
     return _arrays([draw(scene_at(split, number), faces) for number in numbers])
 
 
-def _sheet_chunk(split: Split, start: int, stop: int) -> Drawn:
+def _sheet_chunk(first: int, split: Split, start: int, stop: int) -> Drawn:
     faces = TRAINED_FACES if split == "train" else HELD_OUT_FACES
-    return _arrays([draw_practice(number, faces) for number in range(start, stop)])
+    numbers = range(first + start, first + stop)
+    return _arrays([draw_practice(number, faces) for number in numbers])
 
 
 def _arrays(drawings: Sequence[Drawing]) -> Drawn:
@@ -206,17 +207,23 @@ def _arrays(drawings: Sequence[Drawing]) -> Drawn:
     }
 
 
-def make_clips(folder: Path, split: Split, num: int, num_scenes: int, progress: Progress) -> Clips:
-    """Speak `num` sentences, or open those spoken before."""
+def make_clips(
+    folder: Path, split: Split, num: int, num_scenes: int, progress: Progress, first: int = 0
+) -> Clips:
+    """Speak `num` sentences, or open those spoken before.
+
+    Args:
+        first: number of the first one.
+    """
     done = folder / "done.json"
-    about = tuple(clip_at(split, index, num_scenes) for index in range(num))
+    about = tuple(clip_at(split, first + index, num_scenes) for index in range(num))
     said = hashlib.sha256("\n".join(clip.spoken for clip in about).encode()).hexdigest()
     wanted = {"num": num, "said": said, "made_by": fingerprint(SPOKEN_BY)}
     if not (done.exists() and json.loads(done.read_text()) == wanted):
         done.unlink(missing_ok=True)  # what is there now is not done any more
         folder.mkdir(parents=True, exist_ok=True)
         mels: list[np.ndarray] = []
-        speak = partial(_speak_chunk, num_scenes)
+        speak = partial(_speak_chunk, num_scenes, first)
         for _, spoken in _in_pool(speak, split, num, "clips", progress):
             mels.extend(spoken)
         starts = np.cumsum([0, *(len(mel) for mel in mels)])
@@ -263,12 +270,16 @@ def clip_waveform(group: VoiceGroup, key: str, spoken: str) -> np.ndarray:
     return speak(spoken, random.Random(f"voice-{group}-{key}"), group)
 
 
-def _speak_chunk(num_scenes: int, split: Split, start: int, stop: int) -> list[np.ndarray]:
-    clips = [clip_at(split, index, num_scenes) for index in range(start, stop)]
+def _speak_chunk(
+    num_scenes: int, first: int, split: Split, start: int, stop: int
+) -> list[np.ndarray]:
+    numbers = range(first + start, first + stop)
     group: VoiceGroup = "trained" if split == "train" else "unseen voice"
     return [
-        log_mel(clip_waveform(group, f"{start + offset}", clip.spoken)).astype(np.float16)
-        for offset, clip in enumerate(clips)
+        log_mel(
+            clip_waveform(group, f"{number}", clip_at(split, number, num_scenes).spoken)
+        ).astype(np.float16)
+        for number in numbers
     ]
 
 
@@ -304,12 +315,20 @@ class Materials:
         num_pictures, num_clips: for training.
         num_held_out: of each kind, for validation.
         progress: is told what is made, how many are done, of how many.
+        first: number of the first clip for training, sheet and picture of a word: a model that
+            learns on learns most from what it has not met.
     """
 
     def __init__(
-        self, folder: Path, num_pictures: int, num_clips: int, num_held_out: int, progress: Progress
+        self,
+        folder: Path,
+        num_pictures: int,
+        num_clips: int,
+        num_held_out: int,
+        progress: Progress,
+        first: int = 0,
     ) -> None:
-        self._folder = folder
+        self._folder, self._first = folder, first
         self._num: dict[Split, tuple[int, int]] = {
             "train": (num_pictures, num_clips),
             "held_out": (num_held_out, num_held_out),
@@ -363,9 +382,9 @@ class Materials:
     @cached_property
     def _word_numbers(self) -> tuple[int, ...]:
         """Of the first scenes with a word behind those that are drawn whatever they show."""
-        first = self.num_pictures("train")
-        numbers = (number for number in count(first) if scene_at("train", number).word)
-        return tuple(islice(numbers, max(1, round(first * WORD_PICTURES_SHARE))))
+        num = self.num_pictures("train")
+        numbers = (n for n in count(num + self._first) if scene_at("train", n).word)
+        return tuple(islice(numbers, max(1, round(num * WORD_PICTURES_SHARE))))
 
     def _word_pictures(self) -> Pictures:
         if self._words is None:
@@ -379,14 +398,14 @@ class Materials:
         return self._words
 
     def practice_sheets(self) -> Pictures:
-        """Sheets of text for the vision encoder: half as many as there are pictures to learn."""
+        """Sheets of text for the vision encoder: as many as there are pictures to learn."""
         if self._sheets is None:
             self._sheets = make_pictures(
                 self._folder / "practice-sheets",
                 "practice sheets",
                 "train",
                 int(self.num_pictures("train") * SHEETS_SHARE),
-                _sheet_chunk,
+                partial(_sheet_chunk, self._first),
                 self._progress,
             )
         return self._sheets
@@ -395,5 +414,6 @@ class Materials:
         """The clips of a split."""
         if split not in self._clips:
             folder, (num_scenes, num) = self._folder / f"clips-{split}", self._num[split]
-            self._clips[split] = make_clips(folder, split, num, num_scenes, self._progress)
+            first = self._first if split == "train" else 0
+            self._clips[split] = make_clips(folder, split, num, num_scenes, self._progress, first)
         return self._clips[split]

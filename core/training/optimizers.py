@@ -15,6 +15,9 @@ import torch
 from torch import nn
 from torch.optim import AdamW, Muon, Optimizer
 
+from core.config import has_fast_bfloat16
+from core.training.float32_muon import Float32Muon
+
 # Parts of names whose matrices are tables or heads, not maps between layers.
 NOT_HIDDEN: Final = ("embed_tokens.", "position_embedding", "bias_values", "head.")
 
@@ -43,8 +46,9 @@ def make_optimizers(
     ]
     optimizers: list[Optimizer] = []
     if hidden:
+        kind = Muon if has_fast_bfloat16(hidden[0].device.type) else Float32Muon
         optimizers.append(
-            Muon(
+            kind(
                 hidden,
                 lr=learning_rate,
                 weight_decay=weight_decay,

@@ -21,6 +21,7 @@ from tokenizers import Tokenizer as RawTokenizer
 
 from core.errors import BadOptionError, TriadError
 from core.tokenizer import Tokenizer
+from core.training.command import not_negative
 from core.training.course import Course
 from core.training.export import export
 from core.training.fonts import HELD_OUT_FACES, TRAINED_FACES
@@ -187,6 +188,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--scale", type=float, default=1.0, help="share of the steps to take")
     parser.add_argument("--materials", type=float, default=1.0, help="share of the media to make")
+    parser.add_argument(
+        "--first",
+        type=not_negative,
+        default=0,
+        metavar="N",
+        help="number of the first clip, sheet of text and picture of a word to learn from: a model "
+        "that goes on learns most from new ones (default: 0)",
+    )
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: all)")
     parser.add_argument("--seed", type=int, default=0, help="of the first weights (default: 0)")
     return parser
@@ -246,6 +255,7 @@ def _course(options: argparse.Namespace, tokenizer: Tokenizer) -> Course:
         num_clips,
         min(NUM_HELD_OUT, num_clips, num_pictures),
         print_progress,
+        options.first,
     )
     learner = Learner(tokenizer.full, options.seed, options.device)
     return Course(learner, tokenizer, materials, options.scale)

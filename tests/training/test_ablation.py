@@ -93,7 +93,7 @@ def test_the_plot_is_a_picture(tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (["--num", "0"], "'0' is no number of cases"),
-        (["--steps", "-1"], "'-1' is no number of steps"),
+        (["--steps", "-1"], "'-1' is no number: give 0 or more"),
         (["--json", "no/such/folder/x.json"], "there is no such folder"),
     ],
 )

@@ -333,5 +333,5 @@ def test_worker_processes_make_what_this_process_makes(tmp_path: Path) -> None:
     done: list[tuple[str, int, int]] = []
     kept = Materials(tmp_path, 2, 2, 2, lambda *made: done.append(made)).clips("held_out")
     assert done == [("clips (held_out)", 2, 2)]
-    for index, mel in enumerate(materials._speak_chunk(2, "held_out", 0, 2)):
+    for index, mel in enumerate(materials._speak_chunk(2, 0, "held_out", 0, 2)):
         assert np.array_equal(kept.log_mel(index), mel)
