@@ -58,9 +58,10 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--quantization",
-        choices=("nf4", "int8", "none"),
-        default="nf4",
-        help="how its decoder's weights are packed: 4 bits, 8 bits, or not (default: nf4)",
+        choices=("auto", "nf4", "int4", "int8", "none"),
+        default="auto",
+        help="how its decoder's weights are packed: in 4 bits (nf4, or int4 for CPUs), in 8 bits, "
+        "or not (default: auto, the 4 bits that are quick here)",
     )
     group.add_argument(
         "--device",

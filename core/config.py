@@ -15,7 +15,7 @@ from core.errors import BadOptionError
 from core.router import AdapterName
 
 Dtype = Literal["auto", "float32", "bfloat16"]
-Quantization = Literal["nf4", "int8", "none"]
+Quantization = Literal["auto", "nf4", "int4", "int8", "none"]
 Device = Literal["auto", "cpu", "cuda"]
 
 TORCH_DTYPES: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -28,15 +28,16 @@ class ModelOptions:
     Args:
         dtype: the type of everything that is not quantised; "auto" is bfloat16, or float32 on a
             CPU that has no instructions for bfloat16 and would be far slower in it.
-        quantization: what the decoder's linears are held in: "nf4" 4 bits, "int8" 8 bits,
-            "none" as they are. Everything else stays in `dtype`.
+        quantization: what the decoder's linears are held in: "nf4" or "int4" 4 bits, "int8" 8
+            bits, "none" as they are; "auto" is the 4 bits that are quick here, which a model that
+            is loaded decides by its size (model.py). Everything else stays in `dtype`.
         device: "auto" is CUDA where there is one, else the CPU.
     Raises:
         BadOptionError: a value is not one of those listed.
     """
 
     dtype: Dtype = "auto"
-    quantization: Quantization = "nf4"
+    quantization: Quantization = "auto"
     device: Device = "auto"
 
     def __post_init__(self) -> None:
@@ -49,12 +50,14 @@ class ModelOptions:
                 raise BadOptionError(f"{name} is {value!r}: choose one of {', '.join(allowed)}.")
 
     def resolved(self) -> ModelOptions:
-        """The same options with every "auto" decided for this machine.
+        """The same options with the device and the type decided for this machine.
 
         Raises:
-            BadOptionError: CUDA is asked for where there is none.
+            BadOptionError: CUDA is asked for where there is none, or int4 on it.
         """
         device = _resolve_device(self.device)
+        if self.quantization == "int4" and device != "cpu":
+            raise BadOptionError("int4 is for CPUs: choose quantization nf4 for a GPU.")
         return replace(self, dtype=_resolve_dtype(self.dtype, device), device=device)
 
     @property

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -26,6 +27,7 @@ from core.decoder import Decoder, DecoderLayer
 from core.encoders import AudioEncoder, Check, VisionEncoder
 from core.errors import BadModelError, OutOfMemoryError
 from core.inputs import ModelInputs, Picture, PlacedMedium, Sound, placeholder_ids
+from core.int4_weight import has_fast_int4_cpu
 from core.key_map import DECODER_LINEARS
 from core.kv_cache import KVCache
 from core.quantize import PlainWeight, has_fast_nf4_cpu, quantize
@@ -216,7 +218,7 @@ def load_model(folder: Path, options: ModelOptions, progress: Progress | None = 
     """
     options = options.resolved()
     checkpoint = open_checkpoint(Path(folder))
-    _warn_if_slow(options, checkpoint.config)
+    options = _with_quantization(options, checkpoint.config)
     return _Loader(checkpoint, options, progress).load()
 
 
@@ -305,14 +307,23 @@ class _Loader:
             self._progress(self._num_done, self._num_tensors)
 
 
-def _warn_if_slow(options: ModelOptions, config: Phi4MultimodalConfig) -> None:
-    is_nf4_on_cpu = options.quantization == "nf4" and options.device == "cpu"
+def _with_quantization(options: ModelOptions, config: Phi4MultimodalConfig) -> ModelOptions:
+    """The same options with the quantisation decided: NF4 where it is quick, else int4."""
     is_large = config.hidden_size * config.num_hidden_layers > SMALL_MODEL
-    if is_nf4_on_cpu and is_large and not (options.dtype == "bfloat16" and has_fast_nf4_cpu()):
+    is_quick = options.dtype == "bfloat16" and has_fast_nf4_cpu()
+    if options.device != "cpu" or not is_large or is_quick:
+        return options if options.quantization != "auto" else replace(options, quantization="nf4")
+    if options.quantization == "auto" and has_fast_int4_cpu():
+        return replace(options, quantization="int4")
+    if options.quantization in ("auto", "nf4"):
+        other = "int4" if has_fast_int4_cpu() else "int8"
         LOGGER.warning(
-            "NF4 is slow here (it is fast in bfloat16 on a CPU with AVX512-BF16): "
-            "--quantization int8 answers sooner and takes twice the memory."
+            "NF4 is slow here (it is quick in bfloat16 on a CPU with AVX512-BF16): "
+            "--quantization %s answers sooner.",
+            other,
         )
+        return replace(options, quantization="nf4")
+    return options
 
 
 def _check_num_tokens(what: str, embeddings: torch.Tensor, num_tokens: int) -> None:

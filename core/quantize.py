@@ -1,9 +1,10 @@
-"""A weight -> what multiplies by it: as it is, in NF4 (4 bits) or in int8.
+"""A weight -> what multiplies by it: as it is, in NF4 or int4 (4 bits) or in int8.
 
 Weights are quantised one at a time while a model loads, so the unquantised model never exists as
 a whole. NF4 holds blocks of 64 numbers as indices into 16 levels with one scale a block; int8
 holds one scale an output channel. Neither touches the activations.
-Leaves out: which weights are quantised (model.py) and LoRAs on top (adapters.py).
+Leaves out: which weights are quantised (model.py), int4 (int4_weight.py) and LoRAs on top
+(adapters.py).
 Sources: QLoRA, arXiv 2305.14314 (NF4); kernels from bitsandbytes and PyTorch.
 """
 
@@ -18,6 +19,7 @@ import torch
 import torch.nn.functional as F
 
 from core.config import Quantization
+from core.int4_weight import Int4Weight, fits_int4
 
 LOGGER: Final = logging.getLogger(__name__)
 
@@ -145,7 +147,7 @@ def quantize(
 
     Args:
         weight: shape (out, in), on the device where it will be used; not kept when quantised.
-        quantization: "nf4", "int8" or "none".
+        quantization: "nf4", "int4", "int8" or "none".
         dtype: the activations' type.
         name: the tensor's name, for the log line about a matrix that is not quantised.
     """
@@ -153,8 +155,11 @@ def quantize(
         return Int8Weight(weight, dtype)
     if quantization == "nf4" and fits_nf4(weight):
         return Nf4Weight(weight, dtype)
-    if quantization == "nf4":
-        LOGGER.info("%s %s does not fit NF4 and stays unquantised", name, tuple(weight.shape))
+    if quantization == "int4" and fits_int4(weight):
+        return Int4Weight(weight, dtype)
+    if quantization != "none":
+        shape = tuple(weight.shape)
+        LOGGER.info("%s %s does not fit %s and stays unquantised", name, shape, quantization)
     # A copy: the tensor may be a view of the file, which must not back a model that is running.
     return PlainWeight(weight.to(dtype, copy=True))
 

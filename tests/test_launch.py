@@ -413,7 +413,7 @@ def test_the_defaults_serve_the_bundled_model_on_this_machine_only() -> None:
         "no_browser": False,
         "model": None,
         "dtype": "auto",
-        "quantization": "nf4",
+        "quantization": "auto",
         "device": "auto",
     }
 

@@ -75,7 +75,9 @@ def main(argv: Sequence[str], provide: Provide = provide_nothing) -> int:
     parser = _parser()
     options = parser.parse_args(argv)
     if options.compare and options.quantization == "none":
-        parser.error("--compare asks the model unquantised too: give --quantization nf4 or int8")
+        parser.error(
+            "--compare asks the model unquantised too: give --quantization nf4, int4 or int8"
+        )
     if problem := problem_with_file(options.json):
         parser.error(f"--json {options.json}: {problem}")  # not after an hour
     skills = skills_of(options)
@@ -109,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--model", help="a model folder (default: the bundled model)")
     add_case_options(parser, num=400)
-    parser.add_argument("--quantization", choices=["nf4", "int8", "none"], default="nf4")
+    parser.add_argument("--quantization", choices=["nf4", "int4", "int8", "none"], default="nf4")
     parser.add_argument(
         "--compare", action="store_true", help="ask the model unquantised too: what does it cost?"
     )

@@ -13,7 +13,7 @@ from core.errors import BadOptionError
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"dtype": "float16"}, {"quantization": "int4"}, {"device": "tpu"}, {"dtype": ""}]
+    "wrong", [{"dtype": "float16"}, {"quantization": "int3"}, {"device": "tpu"}, {"dtype": ""}]
 )
 def test_an_unknown_value_names_the_option_and_the_choices(wrong: dict[str, Any]) -> None:
     (name,) = wrong

@@ -49,7 +49,9 @@ def test_a_product_is_that_of_the_dequantized_matrix(
     assert error(product, exact) < (1e-5 if dtype == torch.float32 else 1e-2)
 
 
-@pytest.mark.parametrize(("kind", "limit"), [("nf4", 0.1), ("int8", 0.01), ("none", 1e-7)])
+@pytest.mark.parametrize(
+    ("kind", "limit"), [("nf4", 0.1), ("int4", 0.085), ("int8", 0.01), ("none", 1e-7)]
+)
 def test_a_quantized_matrix_stays_close_to_the_original(kind: Quantization, limit: float) -> None:
     original = random_weight(256, 128)
     weight = quantize(original, kind, torch.float32, "w")
@@ -71,7 +73,10 @@ def test_nf4_codes_are_those_of_bitsandbytes(dtype: torch.dtype) -> None:
         assert error(ours, theirs) < 5e-3
 
 
-@pytest.mark.parametrize(("shape", "kind"), [((48, 64), "nf4"), ((64, 80), "nf4")])
+@pytest.mark.parametrize(
+    ("shape", "kind"),
+    [((48, 64), "nf4"), ((64, 80), "nf4"), ((40, 64), "int4"), ((64, 80), "int4")],
+)
 def test_a_matrix_the_kernel_cannot_take_stays_and_is_named(
     shape: tuple[int, int], kind: Quantization, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -102,9 +107,18 @@ def dequantized_twin(folder: Path, quantized: Model) -> Model:
     return twin
 
 
-@pytest.mark.parametrize("kind", ["nf4", "int8"])
-@pytest.mark.parametrize(("dtype", "limit"), [("float32", 1e-4), ("bfloat16", 0.05)])
 @pytest.mark.parametrize("mode", list(InputMode))
+@pytest.mark.parametrize(
+    ("kind", "dtype", "limit"),
+    [
+        ("nf4", "float32", 1e-4),
+        ("nf4", "bfloat16", 0.05),
+        ("int4", "float32", 0.03),  # its kernel takes bfloat16
+        ("int4", "bfloat16", 0.05),
+        ("int8", "float32", 1e-4),
+        ("int8", "bfloat16", 0.05),
+    ],
+)
 @torch.inference_mode()
 def test_a_quantized_model_computes_what_its_dequantized_twin_computes(
     kind: Quantization,
@@ -125,7 +139,7 @@ def test_a_quantized_model_computes_what_its_dequantized_twin_computes(
     assert error(logits[0], logits[1]) < limit
 
 
-@pytest.mark.parametrize("kind", ["nf4", "int8"])
+@pytest.mark.parametrize("kind", ["nf4", "int4", "int8"])
 def test_one_unquantized_decoder_matrix_is_alive_at_a_time(
     kind: Quantization, main_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -250,7 +250,7 @@ def test_comparing_an_unquantised_model_with_itself_is_refused(
     with pytest.raises(SystemExit) as stopped:
         main(["--compare", "--quantization", "none"])
     assert stopped.value.code == 2
-    assert "give --quantization nf4 or int8" in capsys.readouterr().err
+    assert "give --quantization nf4, int4 or int8" in capsys.readouterr().err
     assert opened == []
 
 
