@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from itertools import groupby
 
 import torch
-import torch.nn.functional as F
 
 from core.quantize import Weight
 from core.router import AdapterName
@@ -51,12 +50,12 @@ class LoraFactors:
         up: the factor B times alpha / rank, shape (out, rank).
     """
 
-    down: torch.Tensor
-    up: torch.Tensor
+    down: Weight
+    up: Weight
 
     def multiply(self, x: torch.Tensor) -> torch.Tensor:
         """What the LoRA adds: x (..., in) -> (..., out)."""
-        return F.linear(F.linear(x, self.down), self.up)
+        return self.up.multiply(self.down.multiply(x))
 
 
 @dataclass(frozen=True)

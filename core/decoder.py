@@ -18,8 +18,8 @@ import torch.nn.functional as F
 from transformers import Phi4MultimodalConfig
 
 from core.adapters import RoutedLinear, RowAdapters
+from core.head import Head
 from core.kv_cache import KVCache
-from core.quantize import Weight
 from core.rope import Rope, rotate
 
 
@@ -42,7 +42,7 @@ class Decoder:
         config: the architecture.
         layers: the layers' weights, in order.
         norm: the last norm's weight, shape (hidden,).
-        head: the output matrix, shape (vocab, hidden); the token embeddings where they are tied.
+        head: hidden states -> logits.
         rope: the rotary tables.
     """
 
@@ -51,7 +51,7 @@ class Decoder:
         config: Phi4MultimodalConfig,
         layers: Sequence[DecoderLayer],
         norm: torch.Tensor,
-        head: Weight,
+        head: Head,
         rope: Rope,
     ) -> None:
         self.layers = list(layers)
@@ -95,7 +95,7 @@ class Decoder:
             hidden = hidden + layer.down_proj(F.silu(gate) * up, row_adapters)
         for row in rows:
             kv_cache.advance(row, num_tokens)
-        return self.head.multiply(self._normed(hidden[:, -1], self.norm)).float()
+        return self.head.logits(self._normed(hidden[:, -1], self.norm))
 
     def _check_rows(self, kv_cache: KVCache, rows: Sequence[int], num_tokens: int) -> None:
         assert len(set(rows)) == len(rows), "a row cannot be fed twice in one call"

@@ -1,8 +1,8 @@
 """A checkpoint -> a model on one device: embed a prompt, feed it to the decoder, get logits.
 
 Loading streams: a tensor is read, brought to its device and type, quantised and dropped before
-the next is read. The decoder's linears are what is quantised; embeddings, norms, encoders,
-projectors and LoRAs stay in the chosen type.
+the next is read. The decoder's linears are what is quantised, with their LoRAs in 8 bits and a
+large output matrix beside the exact one; embeddings, norms, encoders and projectors are not.
 Leaves out: scheduling and chunking (engine.py), sampling (sampler.py), downloading.
 """
 
@@ -22,15 +22,16 @@ from transformers import Phi4MultimodalConfig
 from core.adapters import LoraFactors, RoutedLinear, RowAdapters
 from core.bounded_cache import BoundedCache
 from core.checkpoint import Checkpoint, open_checkpoint
-from core.config import AdapterConfig, ModelOptions
+from core.config import AdapterConfig, ModelOptions, Quantization
 from core.decoder import Decoder, DecoderLayer
 from core.encoders import AudioEncoder, Check, VisionEncoder
 from core.errors import BadModelError, OutOfMemoryError
+from core.head import LARGE_VOCABULARY, ExactHead, Head, TwoStageHead
 from core.inputs import ModelInputs, Picture, PlacedMedium, Sound, placeholder_ids
 from core.int4_weight import has_fast_int4_cpu
 from core.key_map import DECODER_LINEARS
 from core.kv_cache import KVCache
-from core.quantize import PlainWeight, has_fast_nf4_cpu, quantize
+from core.quantize import Weight, has_fast_nf4_cpu, quantize
 from core.rope import Rope, RopeRegime
 from core.router import AdapterName, AudioProjector
 
@@ -122,7 +123,7 @@ class Model:
     @torch.inference_mode()
     def embed_token_ids(self, token_ids: torch.Tensor) -> torch.Tensor:
         """Text tokens' embeddings: ids of any shape (...,) -> (..., hidden)."""
-        return F.embedding(token_ids.to(self.device), self._token_embeddings)
+        return F.embedding(token_ids.to(self.device), self._token_embeddings).to(self.dtype)
 
     @torch.inference_mode()
     def encode_picture(self, picture: Picture, check: Check = go_on) -> torch.Tensor:
@@ -240,14 +241,14 @@ class _Loader:
     def load(self) -> Model:
         """Every part in its place and on its device."""
         checkpoint, config = self._checkpoint, self._checkpoint.config
-        token_embeddings = self._read("model.embed_tokens.weight")
+        token_embeddings = self._table("model.embed_tokens.weight")
         is_tied = config.tie_word_embeddings
-        head = token_embeddings if is_tied else self._read("lm_head.weight")
+        output_matrix = token_embeddings if is_tied else self._table("lm_head.weight")
         decoder = Decoder(
             config,
             [self._layer(f"model.layers.{i}") for i in range(config.num_hidden_layers)],
             self._read("model.norm.weight"),
-            PlainWeight(head),
+            self._head(output_matrix),
             Rope(config, self._device, self._dtype),
         )
         model = Model(
@@ -290,16 +291,41 @@ class _Loader:
     def _lora(self, config: AdapterConfig, linear: str) -> LoraFactors:
         down, up = self._checkpoint.lora(config.name, linear)
         self._count(2)
-        return LoraFactors(self._placed(down), self._placed(up.float() * config.scale))
+        return LoraFactors(
+            self._lora_factor(down, linear), self._lora_factor(up.float() * config.scale, linear)
+        )
+
+    def _lora_factor(self, factor: torch.Tensor, linear: str) -> Weight:
+        """In 8 bits where the matrices are in 8 or fewer."""
+        held_in: Quantization = "none" if self._options.quantization == "none" else "int8"
+        return quantize(factor.to(self._device), held_in, self._dtype, f"the LoRA on {linear}")
+
+    @property
+    def _has_two_stages(self) -> bool:
+        """Whether the output matrix is large, and may be quantised."""
+        is_large = self._checkpoint.config.vocab_size >= LARGE_VOCABULARY
+        return is_large and self._options.quantization != "none"
+
+    def _table(self, name: str) -> torch.Tensor:
+        """Embeddings or an output matrix: as they are stored where only few rows will be read."""
+        tensor = self._checkpoint.tensor(name)
+        self._count(1)
+        return self._placed(tensor, tensor.dtype if self._has_two_stages else self._dtype)
+
+    def _head(self, matrix: torch.Tensor) -> Head:
+        if not self._has_two_stages:
+            return ExactHead(matrix)
+        coarse = quantize(matrix, self._options.quantization, self._dtype, "lm_head")
+        return TwoStageHead(coarse, matrix)
 
     def _read(self, name: str) -> torch.Tensor:
         tensor = self._placed(self._checkpoint.tensor(name))
         self._count(1)
         return tensor
 
-    def _placed(self, tensor: torch.Tensor) -> torch.Tensor:
+    def _placed(self, tensor: torch.Tensor, dtype: torch.dtype | None = None) -> torch.Tensor:
         """A copy of its own: a view of the file would break when the file is replaced."""
-        return tensor.to(self._device, self._dtype, copy=True)
+        return tensor.to(self._device, dtype or self._dtype, copy=True)
 
     def _count(self, num_tensors: int) -> None:
         self._num_done += num_tensors

@@ -115,9 +115,10 @@ class Int8Weight:
     def __init__(self, weight: torch.Tensor, dtype: torch.dtype) -> None:
         largest = weight.float().abs().amax(dim=1).clamp(min=1e-12)
         # Rounding by the scale that is kept, so that no rounding error is added to it later.
-        self._scales = (largest / 127.0).to(dtype)
+        self._scales = (largest / 127.0).bfloat16()
         levels = torch.round(weight.float() / self._scales.float()[:, None])
         self._levels = levels.clamp(-127, 127).to(torch.int8).contiguous()
+        self._dtype = dtype
         sides_fit = all(side % _INT8_MULTIPLE == 0 for side in weight.shape)
         self._has_kernel = sides_fit and weight.device.type == "cpu"
 
@@ -130,14 +131,16 @@ class Int8Weight:
         """x (..., in) times the matrix's transpose."""
         rows = x.reshape(-1, x.shape[-1])
         if self._has_kernel and rows.shape[0] <= _INT8_PACKED_MAX_ROWS:
-            product = torch._weight_int8pack_mm(rows, self._levels, self._scales)
+            # Made for bfloat16, with sums in float32; eight times slower in float32 (on AVX2).
+            product = torch._weight_int8pack_mm(rows.bfloat16(), self._levels, self._scales)
+            product = product.to(x.dtype)
         else:
-            product = F.linear(rows, self._levels.to(x.dtype)) * self._scales
+            product = F.linear(rows, self._levels.to(x.dtype)) * self._scales.to(x.dtype)
         return product.view(*x.shape[:-1], -1)
 
     def dequantize(self) -> torch.Tensor:
         """The matrix as numbers."""
-        return self._levels.to(self._scales.dtype) * self._scales[:, None]
+        return self._levels.to(self._dtype) * self._scales[:, None].to(self._dtype)
 
 
 def quantize(

@@ -16,10 +16,14 @@ from core.router import AdapterName
 def linear() -> RoutedLinear:
     torch.manual_seed(0)
     loras: dict[AdapterName, LoraFactors] = {
-        "speech": LoraFactors(torch.randn(3, 16), torch.randn(8, 3)),
-        "vision": LoraFactors(torch.randn(5, 16), torch.randn(8, 5)),
+        "speech": LoraFactors(plain(3, 16), plain(8, 3)),
+        "vision": LoraFactors(plain(5, 16), plain(8, 5)),
     }
-    return RoutedLinear(PlainWeight(torch.randn(8, 16)), loras)
+    return RoutedLinear(plain(8, 16), loras)
+
+
+def plain(num_out: int, num_in: int) -> PlainWeight:
+    return PlainWeight(torch.randn(num_out, num_in))
 
 
 @pytest.mark.parametrize(
@@ -51,7 +55,8 @@ def test_each_row_gets_its_own_adapters_share(linear: RoutedLinear) -> None:
     for row, adapter in enumerate(adapters):
         weight = linear.base.dequantize()
         if adapter is not None:
-            weight = weight + linear.loras[adapter].up @ linear.loras[adapter].down
+            lora = linear.loras[adapter]
+            weight = weight + lora.up.dequantize() @ lora.down.dequantize()
         torch.testing.assert_close(y[row], x[row] @ weight.T, rtol=1e-4, atol=1e-4)
 
 

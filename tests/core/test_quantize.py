@@ -11,6 +11,7 @@ import bitsandbytes
 import pytest
 import torch
 
+from core.adapters import LoraFactors
 from core.checkpoint import Checkpoint
 from core.config import ModelOptions, Quantization
 from core.key_map import decoder_linear_names
@@ -46,7 +47,8 @@ def test_a_product_is_that_of_the_dequantized_matrix(
     product = weight.multiply(x)
     assert (product.shape, product.dtype, weight.shape) == ((*batch, shape[0]), dtype, shape)
     exact = x.double() @ weight.dequantize().double().T
-    assert error(product, exact) < (1e-5 if dtype == torch.float32 else 1e-2)
+    is_exact = dtype == torch.float32 and (kind == "nf4" or len(x.view(-1, shape[1])) > 32)
+    assert error(product, exact) < (1e-5 if is_exact else 1e-2)  # int8's kernel takes bfloat16
 
 
 @pytest.mark.parametrize(
@@ -93,7 +95,11 @@ def test_int8_takes_sides_its_kernel_does_not() -> None:
     weight = quantize(random_weight(7, 13), "int8", torch.float32, "w")
     assert isinstance(weight, Int8Weight)
     x = torch.randn(1, 13)
-    assert error(weight.multiply(x), x @ weight.dequantize().T) < 1e-5
+    assert error(weight.multiply(x), x @ weight.dequantize().T) < 1e-5  # without the kernel
+
+
+def dequantized(lora: LoraFactors) -> LoraFactors:
+    return LoraFactors(PlainWeight(lora.down.dequantize()), PlainWeight(lora.up.dequantize()))
 
 
 def dequantized_twin(folder: Path, quantized: Model) -> Model:
@@ -103,7 +109,10 @@ def dequantized_twin(folder: Path, quantized: Model) -> Model:
         for name in ("qkv_proj", "o_proj", "gate_up_proj", "down_proj"):
             weight: Weight = getattr(ours, name).base
             assert not isinstance(weight, PlainWeight)
-            object.__setattr__(getattr(theirs, name), "base", PlainWeight(weight.dequantize()))
+            linear = getattr(theirs, name)
+            object.__setattr__(linear, "base", PlainWeight(weight.dequantize()))
+            loras = {key: dequantized(lora) for key, lora in getattr(ours, name).loras.items()}
+            object.__setattr__(linear, "loras", loras)
     return twin
 
 
@@ -115,7 +124,7 @@ def dequantized_twin(folder: Path, quantized: Model) -> Model:
         ("nf4", "bfloat16", 0.05),
         ("int4", "float32", 0.03),  # its kernel takes bfloat16
         ("int4", "bfloat16", 0.05),
-        ("int8", "float32", 1e-4),
+        ("int8", "float32", 0.03),
         ("int8", "bfloat16", 0.05),
     ],
 )
