@@ -256,7 +256,7 @@ def _check_loras(
     config: Phi4MultimodalConfig,
     folder: Path,
 ) -> None:
-    base = _decoder_linear_shapes(config)
+    base = decoder_linear_shapes(config)
     expected: dict[str, tuple[int, ...]] = {}
     for adapter in adapters.values():
         for linear, (num_out, num_in) in base.items():
@@ -270,7 +270,7 @@ def _check_loras(
     _check_shapes(found, expected, folder)
 
 
-def _decoder_linear_shapes(config: Phi4MultimodalConfig) -> dict[str, tuple[int, int]]:
+def decoder_linear_shapes(config: Phi4MultimodalConfig) -> dict[str, tuple[int, int]]:
     """(out, in) of every decoder linear, by native name without `.weight`."""
     hidden, inner = config.hidden_size, config.intermediate_size
     head_dim = hidden // config.num_attention_heads

@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from types import ModuleType
 from typing import Final
 
 import pytest
 
 from core.training.evaluate import markdown_table
-from tests.benchmarks import first_token
+from tests.benchmarks import first_token, weights
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 README: Final = (ROOT / "README.md").read_text(encoding="utf-8")
 EVALUATION: Final = ROOT / "assets" / "bundled" / "evaluation.json"
-MEASURED: Final = ROOT / "tests" / "benchmarks" / "results" / "first_token.json"
+RESULTS: Final = ROOT / "tests" / "benchmarks" / "results"
 
 
 def test_table_of_skills_is_the_evaluation_that_is_shipped() -> None:
@@ -39,8 +40,11 @@ def test_shipped_model_is_right_more_often_than_not_in_every_mode(skills: set[st
     assert num_right / sum(score["num"] for score in asked) > 0.5
 
 
-def test_table_of_first_tokens_is_the_measurement_that_is_shipped() -> None:
-    assert first_token.markdown_table(json.loads(MEASURED.read_text(encoding="utf-8"))) in README
+@pytest.mark.parametrize("benchmark", [first_token, weights])
+def test_table_is_the_measurement_that_is_shipped(benchmark: ModuleType) -> None:
+    name = benchmark.__name__.rpartition(".")[2]
+    measured = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    assert benchmark.markdown_table(measured) in README
 
 
 @pytest.mark.parametrize("path", re.findall(r"\]\((?!http)([^)#]+)\)", README))

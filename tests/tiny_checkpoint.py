@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -175,7 +176,7 @@ def _rewrite_as_main(folder: Path, sharded: bool) -> None:
             tensors[main_lora_name(key)] = tensor
     _save_shards(folder, tensors, sharded)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    (folder / "config.json").write_text(json.dumps(_main_json(config)), encoding="utf-8")
+    (folder / "config.json").write_text(json.dumps(main_json(config, RANKS)), encoding="utf-8")
 
 
 def _save_shards(folder: Path, tensors: dict[str, torch.Tensor], sharded: bool) -> None:
@@ -193,8 +194,13 @@ def _save_shards(folder: Path, tensors: dict[str, torch.Tensor], sharded: bool) 
     (folder / "model.safetensors.index.json").write_text(index, encoding="utf-8")
 
 
-def _main_json(native: dict[str, Any]) -> dict[str, Any]:
-    """The same architecture in the words of main's config.json."""
+def main_json(native: dict[str, Any], ranks: Mapping[AdapterName, int]) -> dict[str, Any]:
+    """The same architecture in the words of main's config.json.
+
+    Args:
+        native: transformers' config.json.
+        ranks: of the LoRAs; their alpha is twice as large.
+    """
     same = (
         "vocab_size hidden_size intermediate_size num_hidden_layers num_attention_heads "
         "num_key_value_heads hidden_act max_position_embeddings original_max_position_embeddings "
@@ -214,10 +220,16 @@ def _main_json(native: dict[str, Any]) -> dict[str, Any]:
         "audio_processor": {"name": "cascades", "config": _main_audio_json(native["audio_config"])},
         "embd_layer": {
             "embedding_cls": "image_audio",
-            "image_embd_layer": {"crop_size": CROP_PX, "image_token_id": IMAGE_TOKEN_ID},
-            "audio_embd_layer": {"downsample_rate": 1, "audio_token_id": AUDIO_TOKEN_ID},
+            "image_embd_layer": {
+                "crop_size": native["vision_config"]["crop_size"],
+                "image_token_id": native["vision_config"]["image_token_id"],
+            },
+            "audio_embd_layer": {
+                "downsample_rate": 1,
+                "audio_token_id": native["audio_config"]["audio_token_id"],
+            },
         },
-        **{f"{name}_lora": {"r": rank, "lora_alpha": 2 * rank} for name, rank in RANKS.items()},
+        **{f"{name}_lora": {"r": rank, "lora_alpha": 2 * rank} for name, rank in ranks.items()},
     }
 
 

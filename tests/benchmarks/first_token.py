@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import socket
 import statistics
 import subprocess
@@ -24,14 +23,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import torch
-
 from core.assistant import Assistant, open_assistant
 from core.config import ModelOptions
 from core.engine import EngineOptions
 from core.events import RouteSelected, TurnFinished
 from core.messages import AudioPart, Conversation, ImagePart, Message, Part, Role, TextPart
 from core.stats import TurnStats
+from tests.benchmarks.machine import machine_probe
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 SAMPLES: Final = ROOT / "assets" / "samples"
@@ -86,33 +84,6 @@ def markdown_table(record: dict[str, Any]) -> str:
 
 def _listing() -> str:
     return (SAMPLES / "samples.json").read_text(encoding="utf-8")
-
-
-def machine_probe() -> dict[str, str | float | int]:
-    """What this machine reads and multiplies, in this minute."""
-    numbers = torch.ones(2**26)  # 256 MiB
-    read_s = min(_seconds(lambda: numbers.sum()) for _ in range(5))
-    return {
-        "processor": platform.processor() or platform.machine(),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "read_gb_per_s": round(numbers.nbytes / read_s / 1e9, 1),
-        "bfloat16_gflop_per_s": _gflop_per_s(torch.bfloat16),
-        "float32_gflop_per_s": _gflop_per_s(torch.float32),
-    }
-
-
-def _gflop_per_s(dtype: torch.dtype) -> float:
-    left, right = torch.ones(256, 1024, dtype=dtype), torch.ones(1024, 1024, dtype=dtype)
-    seconds = min(_seconds(lambda: left @ right) for _ in range(3))
-    return round(2 * 256 * 1024 * 1024 / seconds / 1e9, 1)
-
-
-def _seconds(work: object) -> float:
-    assert callable(work)
-    begun = time.perf_counter()
-    work()
-    return time.perf_counter() - begun
 
 
 def page_ready_s() -> float:
