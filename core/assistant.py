@@ -19,8 +19,8 @@ from typing import Final
 from core.config import ModelOptions
 from core.engine import Engine, EngineOptions
 from core.hub import BUNDLED_FOLDER, model_folder
+from core.loader import load_model
 from core.messages import Conversation
-from core.model import load_model
 from core.processor import Processor
 from core.router import InputMode
 from core.sampling_options import SamplingOptions

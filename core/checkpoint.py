@@ -79,12 +79,9 @@ class Checkpoint:
         """One tensor of the base model, of its encoders or projectors, by native name."""
         return self.base_tensors[name].read()
 
-    def lora(self, adapter: AdapterName, linear: str) -> tuple[torch.Tensor, torch.Tensor]:
-        """A LoRA's factors on one decoder linear: A (rank, in) and B (out, rank), unscaled."""
-        return (
-            self.lora_tensors[LoraKey(adapter, linear, "A")].read(),
-            self.lora_tensors[LoraKey(adapter, linear, "B")].read(),
-        )
+    def lora_factor(self, key: LoraKey) -> torch.Tensor:
+        """A LoRA's factor on one decoder linear: A (rank, in) or B (out, rank), unscaled."""
+        return self.lora_tensors[key].read()
 
 
 def open_checkpoint(folder: Path) -> Checkpoint:

@@ -48,9 +48,24 @@ class Int4Weight:
             levels, scales = _quantized(weight[rows].float())
             self._codes[rows] = torch._convert_weight_to_int4pack_for_cpu(levels, 1)
             self._scales[:, rows] = scales
-        self._packed_together = next(
-            (num for num in PACKED_TOGETHER if num_out % num == 0 and num == packed_together()), 0
-        )
+
+    @classmethod
+    def restored(cls, codes: torch.Tensor, scales: torch.Tensor, dtype: torch.dtype) -> Int4Weight:
+        """The weight that `stored` gave these tensors of."""
+        weight = cls.__new__(cls)
+        weight._shape, weight._dtype = (codes.shape[0], 2 * codes.shape[1]), dtype
+        weight._codes, weight._scales = codes, scales
+        return weight
+
+    def stored(self) -> tuple[str, dict[str, torch.Tensor]]:
+        """A kind for `quantize.restored`, and tensors."""
+        return "int4", {"codes": self._codes, "scales": self._scales}
+
+    @property
+    def _packed_together(self) -> int:
+        """How many rows lie together in the codes; 0 where only the kernel knows."""
+        num = packed_together()
+        return num if num and self._shape[0] % num == 0 else 0
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -1,45 +1,32 @@
-"""A checkpoint -> a model on one device: embed a prompt, feed it to the decoder, get logits.
+"""A model on one device: embed a prompt, feed it to the decoder, get logits.
 
-Loading streams: a tensor is read, brought to its device and type, quantised and dropped before
-the next is read. The decoder's linears are what is quantised, with their LoRAs in 8 bits and a
-large output matrix beside the exact one; embeddings, norms, encoders and projectors are not.
-Leaves out: scheduling and chunking (engine.py), sampling (sampler.py), downloading.
+The decoder's linears are what is quantised, with their LoRAs in 8 bits and a large output matrix
+beside the exact one; embeddings, norms, encoders and projectors are not.
+Leaves out: loading (loader.py), scheduling and chunking (engine.py), sampling (sampler.py).
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 import torch
 import torch.nn.functional as F
 from transformers import Phi4MultimodalConfig
 
-from core.adapters import LoraFactors, RoutedLinear, RowAdapters
+from core.adapters import RowAdapters
 from core.bounded_cache import BoundedCache
-from core.checkpoint import Checkpoint, open_checkpoint
-from core.config import AdapterConfig, ModelOptions, Quantization
-from core.decoder import Decoder, DecoderLayer
+from core.config import AdapterConfig, ModelOptions
+from core.decoder import Decoder
 from core.encoders import AudioEncoder, Check, VisionEncoder
 from core.errors import BadModelError, OutOfMemoryError
-from core.head import LARGE_VOCABULARY, ExactHead, Head, TwoStageHead
 from core.inputs import ModelInputs, Picture, PlacedMedium, Sound, placeholder_ids
-from core.int4_weight import has_fast_int4_cpu
-from core.key_map import DECODER_LINEARS
 from core.kv_cache import KVCache
-from core.quantize import Weight, has_fast_nf4_cpu, quantize
-from core.rope import Rope, RopeRegime
+from core.rope import RopeRegime
 from core.router import AdapterName, AudioProjector
 
-LOGGER: Final = logging.getLogger(__name__)
-SMALL_MODEL: Final = 16_384  # hidden size times layers; below it every kernel is quick
 KEPT_MEDIA_BYTES: Final = 256 * 2**20  # of embeddings: some 80 full-size pictures of one crop
-
-Progress = Callable[[int, int], None]
 
 
 def go_on() -> None:
@@ -49,7 +36,7 @@ def go_on() -> None:
 class Model:
     """Phi-4-multimodal on one device: the frozen base, its encoders and its adapters.
 
-    Made by `load_model`. Every method computes without gradients.
+    Made by `loader.load_model`. Every method computes without gradients.
 
     Args:
         config: the architecture.
@@ -204,152 +191,6 @@ class Model:
                     f"This model has no {adapter} adapter: "
                     "load a model folder that has it, or leave such media out."
                 )
-
-
-def load_model(folder: Path, options: ModelOptions, progress: Progress | None = None) -> Model:
-    """Load a model folder of either layout.
-
-    Args:
-        folder: where config.json and the safetensors files lie.
-        options: type, quantisation and device.
-        progress: called with (tensors done, tensors in all) after each tensor.
-    Raises:
-        BadModelError: the folder is missing, half-written or of another kind.
-        BadOptionError: CUDA is asked for where there is none.
-    """
-    options = options.resolved()
-    checkpoint = open_checkpoint(Path(folder))
-    options = _with_quantization(options, checkpoint.config)
-    return _Loader(checkpoint, options, progress).load()
-
-
-class _Loader:
-    """Reads one tensor after the other into its place."""
-
-    def __init__(
-        self, checkpoint: Checkpoint, options: ModelOptions, progress: Progress | None
-    ) -> None:
-        self._checkpoint = checkpoint
-        self._options = options
-        self._dtype = options.torch_dtype
-        self._device = torch.device(options.device)
-        self._progress = progress
-        self._num_done = 0
-        self._num_tensors = len(checkpoint.base_tensors) + len(checkpoint.lora_tensors)
-
-    @torch.inference_mode()
-    def load(self) -> Model:
-        """Every part in its place and on its device."""
-        checkpoint, config = self._checkpoint, self._checkpoint.config
-        token_embeddings = self._table("model.embed_tokens.weight")
-        is_tied = config.tie_word_embeddings
-        output_matrix = token_embeddings if is_tied else self._table("lm_head.weight")
-        decoder = Decoder(
-            config,
-            [self._layer(f"model.layers.{i}") for i in range(config.num_hidden_layers)],
-            self._read("model.norm.weight"),
-            self._head(output_matrix),
-            Rope(config, self._device, self._dtype),
-        )
-        model = Model(
-            config,
-            self._options,
-            dict(checkpoint.adapters),
-            token_embeddings,
-            VisionEncoder(config, self._read),
-            AudioEncoder(config, self._read),
-            decoder,
-        )
-        self._count(self._num_tensors - self._num_done)  # those that are never read
-        return model
-
-    def _layer(self, name: str) -> DecoderLayer:
-        qkv, o, gate_up, down = (self._linear(f"{name}.{part}") for part in DECODER_LINEARS)
-        return DecoderLayer(
-            attention_norm=self._read(f"{name}.input_layernorm.weight"),
-            qkv_proj=qkv,
-            o_proj=o,
-            mlp_norm=self._read(f"{name}.post_attention_layernorm.weight"),
-            gate_up_proj=gate_up,
-            down_proj=down,
-        )
-
-    def _linear(self, name: str) -> RoutedLinear:
-        loras = {adapter: self._lora(config, name) for adapter, config in self._adapters()}
-        base = quantize(
-            self._checkpoint.tensor(f"{name}.weight").to(self._device),
-            self._options.quantization,
-            self._dtype,
-            name,
-        )
-        self._count(1)
-        return RoutedLinear(base, loras)
-
-    def _adapters(self) -> list[tuple[AdapterName, AdapterConfig]]:
-        return list(self._checkpoint.adapters.items())
-
-    def _lora(self, config: AdapterConfig, linear: str) -> LoraFactors:
-        down, up = self._checkpoint.lora(config.name, linear)
-        self._count(2)
-        return LoraFactors(
-            self._lora_factor(down, linear), self._lora_factor(up.float() * config.scale, linear)
-        )
-
-    def _lora_factor(self, factor: torch.Tensor, linear: str) -> Weight:
-        """In 8 bits where the matrices are in 8 or fewer."""
-        held_in: Quantization = "none" if self._options.quantization == "none" else "int8"
-        return quantize(factor.to(self._device), held_in, self._dtype, f"the LoRA on {linear}")
-
-    @property
-    def _has_two_stages(self) -> bool:
-        """Whether the output matrix is large, and may be quantised."""
-        is_large = self._checkpoint.config.vocab_size >= LARGE_VOCABULARY
-        return is_large and self._options.quantization != "none"
-
-    def _table(self, name: str) -> torch.Tensor:
-        """Embeddings or an output matrix: as they are stored where only few rows will be read."""
-        tensor = self._checkpoint.tensor(name)
-        self._count(1)
-        return self._placed(tensor, tensor.dtype if self._has_two_stages else self._dtype)
-
-    def _head(self, matrix: torch.Tensor) -> Head:
-        if not self._has_two_stages:
-            return ExactHead(matrix)
-        coarse = quantize(matrix, self._options.quantization, self._dtype, "lm_head")
-        return TwoStageHead(coarse, matrix)
-
-    def _read(self, name: str) -> torch.Tensor:
-        tensor = self._placed(self._checkpoint.tensor(name))
-        self._count(1)
-        return tensor
-
-    def _placed(self, tensor: torch.Tensor, dtype: torch.dtype | None = None) -> torch.Tensor:
-        """A copy of its own: a view of the file would break when the file is replaced."""
-        return tensor.to(self._device, dtype or self._dtype, copy=True)
-
-    def _count(self, num_tensors: int) -> None:
-        self._num_done += num_tensors
-        if self._progress is not None and num_tensors:
-            self._progress(self._num_done, self._num_tensors)
-
-
-def _with_quantization(options: ModelOptions, config: Phi4MultimodalConfig) -> ModelOptions:
-    """The same options with the quantisation decided: NF4 where it is quick, else int4."""
-    is_large = config.hidden_size * config.num_hidden_layers > SMALL_MODEL
-    is_quick = options.dtype == "bfloat16" and has_fast_nf4_cpu()
-    if options.device != "cpu" or not is_large or is_quick:
-        return options if options.quantization != "auto" else replace(options, quantization="nf4")
-    if options.quantization == "auto" and has_fast_int4_cpu():
-        return replace(options, quantization="int4")
-    if options.quantization in ("auto", "nf4"):
-        other = "int4" if has_fast_int4_cpu() else "int8"
-        LOGGER.warning(
-            "NF4 is slow here (it is quick in bfloat16 on a CPU with AVX512-BF16): "
-            "--quantization %s answers sooner.",
-            other,
-        )
-        return replace(options, quantization="nf4")
-    return options
 
 
 def _check_num_tokens(what: str, embeddings: torch.Tensor, num_tokens: int) -> None:

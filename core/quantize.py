@@ -11,7 +11,7 @@ Sources: QLoRA, arXiv 2305.14314 (NF4); kernels from bitsandbytes and PyTorch.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, NoReturn, Protocol
 
@@ -45,9 +45,16 @@ class Weight(Protocol):
     def dequantize(self) -> torch.Tensor:
         """The matrix as numbers, shape (out, in)."""
 
+    def stored(self) -> tuple[str, dict[str, torch.Tensor]]:
+        """A kind for `restored`, and tensors, which hold all of it."""
+
 
 class PlainWeight:
-    """A matrix that is not quantised."""
+    """A matrix that is not quantised.
+
+    Args:
+        weight: the matrix.
+    """
 
     def __init__(self, weight: torch.Tensor) -> None:
         self._weight = weight
@@ -64,6 +71,10 @@ class PlainWeight:
     def dequantize(self) -> torch.Tensor:
         """The matrix itself."""
         return self._weight
+
+    def stored(self) -> tuple[str, dict[str, torch.Tensor]]:
+        """A kind for `restored`, and tensors."""
+        return "plain", {"weight": self._weight}
 
 
 class Nf4Weight:
@@ -98,6 +109,35 @@ class Nf4Weight:
         product: torch.Tensor = self._matmul(x, self._codes, quant_state=self._state)
         return product
 
+    @classmethod
+    def restored(cls, codes: torch.Tensor, absmax: torch.Tensor, dtype: torch.dtype) -> Nf4Weight:
+        """The weight that `stored` gave these tensors of."""
+        bnb, weight = _bitsandbytes(), cls.__new__(cls)
+        is_packed = absmax.dtype == torch.bfloat16
+        num_out, num_blocks = absmax.shape[::-1] if is_packed else absmax.shape
+        weight._matmul, weight._dtype, weight._codes = bnb.matmul_4bit, dtype, codes
+        weight._state = bnb.functional.QuantState(
+            absmax=absmax if is_packed else absmax.flatten(),
+            shape=torch.Size((num_out, num_blocks * _NF4_BLOCK)),
+            code=bnb.functional.get_4bit_type("nf4", device=codes.device),
+            blocksize=_NF4_BLOCK,
+            quant_type="nf4",
+            dtype=dtype,
+        )
+        weight._state.packing_format_for_cpu = is_packed
+        return weight
+
+    def stored(self) -> tuple[str, dict[str, torch.Tensor]]:
+        """A kind for `restored`, and tensors.
+
+        The blocks' scales are float32 of shape (out, in / 64), or as the fused kernel's layout has
+        them, bfloat16 of shape (in / 64, out).
+        """
+        absmax = self._state.absmax
+        if absmax.ndim == 1:
+            absmax = absmax.view(self.shape[0], -1)
+        return "nf4", {"codes": self._codes, "absmax": absmax}
+
     def dequantize(self) -> torch.Tensor:
         """The matrix as the kernel sees it: its product with the identity."""
         identity = torch.eye(self.shape[1], dtype=self._dtype, device=self._codes.device)
@@ -119,8 +159,22 @@ class Int8Weight:
         levels = torch.round(weight.float() / self._scales.float()[:, None])
         self._levels = levels.clamp(-127, 127).to(torch.int8).contiguous()
         self._dtype = dtype
-        sides_fit = all(side % _INT8_MULTIPLE == 0 for side in weight.shape)
-        self._has_kernel = sides_fit and weight.device.type == "cpu"
+
+    @classmethod
+    def restored(cls, levels: torch.Tensor, scales: torch.Tensor, dtype: torch.dtype) -> Int8Weight:
+        """The weight that `stored` gave these tensors of."""
+        weight = cls.__new__(cls)
+        weight._levels, weight._scales, weight._dtype = levels, scales, dtype
+        return weight
+
+    def stored(self) -> tuple[str, dict[str, torch.Tensor]]:
+        """A kind for `restored`, and tensors."""
+        return "int8", {"levels": self._levels, "scales": self._scales}
+
+    @property
+    def _has_kernel(self) -> bool:
+        sides_fit = all(side % _INT8_MULTIPLE == 0 for side in self._levels.shape)
+        return sides_fit and self._levels.device.type == "cpu"
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -165,6 +219,28 @@ def quantize(
         LOGGER.info("%s %s does not fit %s and stays unquantised", name, shape, quantization)
     # A copy: the tensor may be a view of the file, which must not back a model that is running.
     return PlainWeight(weight.to(dtype, copy=True))
+
+
+def restored(kind: str, tensors: Mapping[str, torch.Tensor], dtype: torch.dtype) -> Weight:
+    """The weight that `Weight.stored` gave this kind and these tensors of.
+
+    Args:
+        kind: "plain", "nf4", "int4" or "int8".
+        tensors: by the names that `stored` gave them; used where they lie.
+        dtype: the activations' type.
+    Raises:
+        ValueError: there is no such kind.
+    """
+    match kind:
+        case "plain":
+            return PlainWeight(**tensors)
+        case "nf4":
+            return Nf4Weight.restored(**tensors, dtype=dtype)
+        case "int4":
+            return Int4Weight.restored(**tensors, dtype=dtype)
+        case "int8":
+            return Int8Weight.restored(**tensors, dtype=dtype)
+    raise ValueError(f"{kind!r} is no kind of weight")
 
 
 def fits_nf4(weight: torch.Tensor) -> bool:

@@ -14,8 +14,9 @@ import torch
 from core.checkpoint import open_checkpoint
 from core.config import ModelOptions
 from core.inputs import ModelInputs
+from core.loader import load_model
 from core.messages import Conversation
-from core.model import Model, load_model
+from core.model import Model
 from core.processor import Processor
 from core.tokenizer import Tokenizer
 

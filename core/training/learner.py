@@ -29,7 +29,7 @@ from core.training.architecture import (
 )
 from core.training.examples import IGNORED, Batch
 from core.training.locality import begin_local
-from core.training.materials import Clips, Pictures
+from core.training.media import Clips, Pictures
 from core.training.mel_augment import augment
 
 NUM_COMPILED: Final = 64  # versions of a layer's code; beyond, torch would run it uncompiled

@@ -11,14 +11,13 @@ import json
 import os
 import random
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import count, islice
 from multiprocessing import get_context, parent_process
 from pathlib import Path
-from typing import Final, Literal, TypeVar
+from typing import Final, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -27,7 +26,7 @@ from audio.log_mel import log_mel
 from core.training.draw import PATCH_PX, VIEW_PX, Drawing, draw, draw_practice
 from core.training.exchange import Exchange, Split
 from core.training.fonts import HELD_OUT_FACES, TRAINED_FACES
-from core.training.grammar import Language
+from core.training.media import Clip, ClipKind, Clips, Pictures
 from core.training.picture_pairs import ask_about_two
 from core.training.scene_list import scene_at
 from core.training.scenes import ask_about
@@ -48,7 +47,6 @@ CHUNK: Final = 200
 WORD_PICTURES_SHARE: Final = 1.6  # as many pictures of nothing but words as there are pictures
 SHEETS_SHARE: Final = 0.5
 MORE_WORDS_SHARE: Final = 0.35  # of what is shown while the decoder learns
-ClipKind = Literal["world", "picture", "pair", "translation"]
 CLIP_SHARES: Final[dict[ClipKind, float]] = {
     "world": 0.38,
     "picture": 0.2,
@@ -63,74 +61,6 @@ SPOKEN_BY: Final = (
     *(f"core/training/{name}.py" for name in ("room", "speech", "voices")),
     "audio/log_mel.py",
 )
-
-
-@dataclass(frozen=True)
-class Clip:
-    """One spoken sentence: what was said, what is asked, and the right reply.
-
-    Args:
-        kind: about the "world", about one "picture" or a "pair", or a sentence to translate.
-        spoken, question, answer: see exchange.Exchange; a sentence to translate has no answer.
-        skill: the exchange's skill.
-        scenes: indices of the pictures it asks about.
-        translations: of a sentence to translate, by language.
-    """
-
-    kind: ClipKind
-    spoken: str
-    question: str
-    answer: str
-    skill: str
-    scenes: tuple[int, ...] = ()
-    translations: Mapping[Language, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Pictures:
-    """Drawn scenes.
-
-    Args:
-        views: uint8, shape (num, 3, 140, 140): the one crop, as vision/tiles.py cuts it; the
-            global view is the same picture.
-        masks: bool, shape (num, 10, 10): False where a patch of the crop lies in the padding.
-        labels: uint8, shape (num, 2, 10, 10): shape and colour of each patch.
-        characters: uint8, shape (num, 10, 20): the character of each half patch.
-    """
-
-    views: np.ndarray
-    masks: np.ndarray
-    labels: np.ndarray
-    characters: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.views)
-
-
-@dataclass(frozen=True)
-class Clips:
-    """Spoken clips.
-
-    Args:
-        frames: float16 log-mel frames of all clips, one after the other, shape (total, 80).
-        starts: int64, shape (num + 1,): clip i is frames[starts[i]:starts[i + 1]].
-        about: what each clip is.
-    """
-
-    frames: np.ndarray
-    starts: np.ndarray
-    about: tuple[Clip, ...]
-
-    def __len__(self) -> int:
-        return len(self.about)
-
-    def log_mel(self, index: int) -> np.ndarray:
-        """Log-mel frames of one clip, float16, shape (num_frames, 80)."""
-        return self.frames[self.starts[index] : self.starts[index + 1]]
-
-    def num_frames(self, index: int) -> int:
-        """How many frames one clip has."""
-        return int(self.starts[index + 1] - self.starts[index])
 
 
 def make_pictures(

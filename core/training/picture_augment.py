@@ -16,7 +16,7 @@ import torch
 from core.training.draw import CELLS_PER_PATCH, NUM_PATCHES, PATCH_PX
 from core.training.examples import IGNORED
 from core.training.learner import picture_tensors
-from core.training.materials import Pictures
+from core.training.media import Pictures
 
 MIRRORED_SHARE: Final = 0.5  # of the batches of shapes
 INVERTED_SHARE: Final = 0.3  # of the batches of text

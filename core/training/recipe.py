@@ -186,6 +186,12 @@ def _parser() -> argparse.ArgumentParser:
         default="cuda" if torch.cuda.is_available() else "cpu",
         help="where it learns (default: a GPU where there is one, else cpu)",
     )
+    _add_amounts(parser)
+    return parser
+
+
+def _add_amounts(parser: argparse.ArgumentParser) -> None:
+    """How much is made and learned, where from, and with what."""
     parser.add_argument("--scale", type=float, default=1.0, help="share of the steps to take")
     parser.add_argument("--materials", type=float, default=1.0, help="share of the media to make")
     parser.add_argument(
@@ -198,7 +204,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: all)")
     parser.add_argument("--seed", type=int, default=0, help="of the first weights (default: 0)")
-    return parser
 
 
 def _stage_name(text: str) -> str:

@@ -20,7 +20,8 @@ from core.training.dialogues import (
     text_turn,
 )
 from core.training.exchange import Split
-from core.training.materials import Clip, ClipKind, Materials
+from core.training.materials import Materials
+from core.training.media import Clip, ClipKind
 from core.training.prompts import (
     TRANSCRIBE,
     transcribe_and_translate,

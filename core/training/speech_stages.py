@@ -17,7 +17,7 @@ from core.training.edit_distance import edit_distance
 from core.training.exchange import Split
 from core.training.learner import Learner
 from core.training.loop import Schedule, Stage
-from core.training.materials import Clips
+from core.training.media import Clips
 from core.training.mel_augment import augment
 from core.training.sound_dialogues import SoundDialogues
 from core.training.vision_stages import vision_projector_parameters

@@ -137,7 +137,8 @@ def _base_shapes(config: Phi4MultimodalConfig) -> dict[str, tuple[int, ...]]:
 def _lora_shapes(
     config: Phi4MultimodalConfig, adapter: AdapterName
 ) -> dict[LoraKey, tuple[int, ...]]:
-    rank, shapes = RANKS[adapter], {}
+    rank = RANKS[adapter]
+    shapes: dict[LoraKey, tuple[int, ...]] = {}
     for linear, (num_out, num_in) in decoder_linear_shapes(config).items():
         shapes[LoraKey(adapter, linear, "A")] = (rank, num_in)
         shapes[LoraKey(adapter, linear, "B")] = (num_out, rank)

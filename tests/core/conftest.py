@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from core.config import ModelOptions
-from core.model import Model, load_model
+from core.loader import load_model
+from core.model import Model
 from tests.core.reference import Reference
 from tests.tiny_checkpoint import write_tiny_checkpoint
 

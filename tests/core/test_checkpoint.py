@@ -12,11 +12,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from core.checkpoint import open_checkpoint
+from core.checkpoint import Checkpoint, open_checkpoint
 from core.config import AdapterConfig
 from core.errors import BadModelError
-from core.key_map import main_name
-from core.model import load_model
+from core.key_map import LoraKey, main_name
+from core.loader import load_model
+from core.router import AdapterName
 from tests.core.conftest import EXACT
 from tests.core.reference import picture
 from tests.tiny_checkpoint import RANKS, ROPE_SWITCH, write_tiny_checkpoint
@@ -32,6 +33,16 @@ NORM = "model.layers.1.input_layernorm.weight"
 def folder(native_folder: Path, tmp_path: Path) -> Path:
     """A copy of the native folder, to be broken."""
     return Path(shutil.copytree(native_folder, tmp_path / "model"))
+
+
+def lora(
+    checkpoint: Checkpoint, adapter: AdapterName, linear: str
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Both factors of a LoRA on one linear."""
+    return (
+        checkpoint.lora_factor(LoraKey(adapter, linear, "A")),
+        checkpoint.lora_factor(LoraKey(adapter, linear, "B")),
+    )
 
 
 def edit_tensors(path: Path, edit: Callable[[Tensors], Any]) -> None:
@@ -78,7 +89,7 @@ def test_both_layouts_have_both_adapters(
     linear = "model.layers.1.mlp.gate_up_proj"
     for name, rank in RANKS.items():
         stored = load_file(native_folder / f"{name}-lora" / "adapter_model.safetensors")
-        down, up = checkpoint.lora(name, linear)
+        down, up = lora(checkpoint, name, linear)
         assert (down.shape, up.shape) == ((rank, 128), (384, rank))
         assert torch.equal(down, stored[f"base_model.model.{linear}.lora_A.weight"])
         assert torch.equal(up, stored[f"base_model.model.{linear}.lora_B.weight"])
@@ -104,10 +115,10 @@ def test_both_layouts_describe_one_architecture(which: str, request: pytest.Fixt
 
 def test_adapter_files_without_pefts_prefix_are_read(folder: Path) -> None:
     path = folder / "speech-lora" / "adapter_model.safetensors"
-    before = open_checkpoint(folder).lora("speech", "model.layers.0.self_attn.o_proj")
+    before = lora(open_checkpoint(folder), "speech", "model.layers.0.self_attn.o_proj")
     stored = load_file(path)
     save_file({name.removeprefix("base_model.model."): t for name, t in stored.items()}, path)
-    after = open_checkpoint(folder).lora("speech", "model.layers.0.self_attn.o_proj")
+    after = lora(open_checkpoint(folder), "speech", "model.layers.0.self_attn.o_proj")
     assert torch.equal(before[0], after[0])
     assert torch.equal(before[1], after[1])
 

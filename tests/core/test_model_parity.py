@@ -14,7 +14,8 @@ from core import config
 from core.config import ModelOptions
 from core.errors import BadModelError, OutOfMemoryError
 from core.inputs import ModelInputs
-from core.model import Model, load_model
+from core.loader import load_model
+from core.model import Model
 from core.router import ROUTES, AdapterName, InputMode
 from tests.core.conftest import EXACT
 from tests.core.reference import Reference, picture, prompt, sound

@@ -15,7 +15,8 @@ from core.adapters import LoraFactors
 from core.checkpoint import Checkpoint
 from core.config import ModelOptions, Quantization
 from core.key_map import decoder_linear_names
-from core.model import Model, load_model
+from core.loader import load_model
+from core.model import Model
 from core.quantize import Int8Weight, Nf4Weight, PlainWeight, Weight, quantize
 from core.router import InputMode
 from tests.core.reference import prompt

@@ -15,8 +15,9 @@ from core.checkpoint import open_checkpoint
 from core.config import ModelOptions
 from core.errors import BadModelError
 from core.inputs import ModelInputs, Sound
+from core.loader import load_model
 from core.messages import ImagePart
-from core.model import Model, load_model
+from core.model import Model
 from core.processor import Processor
 from core.router import ROUTES, AdapterName, InputMode
 from core.tokenizer import Tokenizer
@@ -28,7 +29,8 @@ from core.training.examples import IGNORED, Batch, MediaTokens, RowEncoder
 from core.training.export import export
 from core.training.items import Item, Scene
 from core.training.learner import Learner, picture_encodings, sound_encodings
-from core.training.materials import VIEW, Clip, Clips, Pictures
+from core.training.materials import VIEW
+from core.training.media import Clip, Clips, Pictures
 from core.training.start_from import start_from
 from tests.core.reference import Reference
 from tests.media import picture_file

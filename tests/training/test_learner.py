@@ -24,7 +24,8 @@ from core.training.learner import (
     picture_tensors,
     sound_encodings,
 )
-from core.training.materials import VIEW, Clip, Clips, Pictures, _draw_chunk
+from core.training.materials import VIEW, _draw_chunk
+from core.training.media import Clip, Clips, Pictures
 from core.training.scene_list import scene_at
 from tests.media import picture_file
 from tests.training import random_learner, small_tokenizer, without_compiler

@@ -23,13 +23,12 @@ from core.training.materials import (
     MORE_WORDS_SHARE,
     SPOKEN_BY,
     WORD_PICTURES_SHARE,
-    Clip,
-    ClipKind,
     Materials,
     clip_at,
     clip_waveform,
     make_clip,
 )
+from core.training.media import Clip, ClipKind
 from core.training.scene_list import scene_at
 from core.training.scenes import Scene
 from tests.training import needs_voices

@@ -16,7 +16,8 @@ from core.training.draw import CHARACTERS
 from core.training.examples import IGNORED
 from core.training.items import COLOURS, SHAPES
 from core.training.learner import pooled
-from core.training.materials import NUM_PATCHES, Pictures
+from core.training.materials import NUM_PATCHES
+from core.training.media import Pictures
 from core.training.patch_heads import CELLS, NUM_CLASSES, Guess, PatchHeads
 from core.training.picture_augment import labelled_crops
 

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from core.config import ModelOptions
 from core.inputs import ModelInputs
-from core.model import load_model
+from core.loader import load_model
 from core.router import ROUTES, InputMode
 from core.tokenizer import Tokenizer
 from core.training import course, recipe, speech_stages, vision_stages, vocabulary

@@ -15,7 +15,8 @@ import pytest
 from core.training import sound_dialogues
 from core.training.dialogues import Dialogue, PictureRef, SoundRef, Turn
 from core.training.exchange import Split
-from core.training.materials import Clip, Clips, Materials, clip_at
+from core.training.materials import Materials, clip_at
+from core.training.media import Clip, Clips
 from core.training.prompts import SEPARATOR, TRANSCRIBE
 from core.training.scene_list import scene_at
 from core.training.sound_dialogues import SoundDialogues

@@ -9,10 +9,10 @@ import pytest
 import torch
 from transformers import Phi4MultimodalConfig
 
-from core import model
+from core import loader
 from core.config import ModelOptions, Quantization
 from core.errors import BadOptionError
-from core.model import load_model
+from core.loader import load_model
 
 LARGE = Phi4MultimodalConfig(hidden_size=3072, num_hidden_layers=32)
 
@@ -23,9 +23,9 @@ def decided(
     fast_nf4: bool = False,
     fast_int4: bool = True,
 ) -> Quantization:
-    monkeypatch.setattr(model, "has_fast_nf4_cpu", lambda: fast_nf4)
-    monkeypatch.setattr(model, "has_fast_int4_cpu", lambda: fast_int4)
-    return model._with_quantization(options, LARGE).quantization
+    monkeypatch.setattr(loader, "has_fast_nf4_cpu", lambda: fast_nf4)
+    monkeypatch.setattr(loader, "has_fast_int4_cpu", lambda: fast_int4)
+    return loader._with_quantization(options, LARGE).quantization
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,234 @@
+"""A packed model kept on disk, so that only the first start of a large model packs it.
+
+A prepared model is a folder in the cache: safetensors files of packed pieces, which are mapped into
+memory and used where they lie, and an index, written last, that says what each piece is and what
+each file hashes to. The folder's name follows from the model's files, the options and the kernels'
+layouts: whatever changes makes another one. A folder appears whole or not at all; one that was
+damaged is found when it is opened, and removed.
+Leaves out: when a model is prepared (loader.py), and how pieces are packed (quantize.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from core.config import ModelOptions
+from core.int4_weight import packed_together
+from core.key_map import LoraKey
+from core.quantize import Weight, has_fast_nf4_cpu, restored
+from core.sources import Source
+
+LOGGER: Final = logging.getLogger(__name__)
+FORMAT: Final = 1  # of these files; another one is another folder
+INDEX: Final = "index.json"
+FILE_BYTES: Final = 512 * 2**20  # about so much is collected before a file is written
+PLAIN: Final = "tensor"  # the kind of a piece that is no weight
+
+
+def prepared_home() -> Path:
+    """Where prepared models are kept: below XDG_CACHE_HOME, or ~/.cache without it."""
+    cache_home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(cache_home) / "triad" / "prepared"
+
+
+def prepared_folder(model_folder: Path, options: ModelOptions) -> Path:
+    """Where a model is kept once it is prepared.
+
+    Args:
+        model_folder: the checkpoint's.
+        options: nothing left on "auto".
+    """
+    files = sorted((*model_folder.rglob("*.safetensors"), *model_folder.rglob("*.json")))
+    stats = [(path, path.stat()) for path in files]
+    said = {
+        "format": FORMAT,
+        "files": [
+            (path.relative_to(model_folder).as_posix(), stat.st_size, stat.st_mtime_ns)
+            for path, stat in stats
+        ],
+        "options": (options.quantization, options.dtype, options.device),
+        "kernels": (has_fast_nf4_cpu(), packed_together()),
+        "packages": (version("torch"), version("bitsandbytes")),
+    }
+    digest = hashlib.sha256(json.dumps(said).encode()).hexdigest()
+    return prepared_home() / f"{model_folder.resolve().name}-{digest[:16]}"
+
+
+class PreparedSource:
+    """The pieces of a prepared model.
+
+    Args:
+        folder: a whole one; `open_prepared` checks.
+        index: what its index says.
+        dtype: the activations' type.
+    """
+
+    is_lasting = True
+
+    def __init__(self, folder: Path, index: Mapping[str, Any], dtype: torch.dtype) -> None:
+        self._dtype = dtype
+        self._pieces: Mapping[str, Mapping[str, str]] = index["pieces"]
+        self._files = {name: safe_open(folder / name, "pt") for name in index["files"]}
+
+    def tensor(self, name: str) -> torch.Tensor:
+        """A tensor by native name, as it is stored."""
+        return self._tensors(name)[PLAIN]
+
+    def linear(self, name: str) -> Weight:
+        """A decoder linear by native name without `.weight`, packed."""
+        return self._weight(name)
+
+    def lora_factor(self, key: LoraKey) -> Weight:
+        """A factor of a LoRA, packed."""
+        return self._weight(_lora_name(key))
+
+    def coarse_head(self, name: str) -> Weight:
+        """The output matrix, whose exact tensor has this name, packed."""
+        return self._weight(f"{name}.coarse")
+
+    def _weight(self, name: str) -> Weight:
+        return restored(self._pieces[name]["kind"], self._tensors(name), self._dtype)
+
+    def _tensors(self, name: str) -> dict[str, torch.Tensor]:
+        piece = self._pieces[name]
+        file = self._files[piece["file"]]
+        return {part: file.get_tensor(f"{name}/{part}") for part in piece["parts"]}
+
+
+def open_prepared(folder: Path, dtype: torch.dtype) -> PreparedSource | None:
+    """A prepared model; None where there is none, or was none that is whole.
+
+    Args:
+        folder: of `prepared_folder`.
+        dtype: the activations' type.
+    """
+    if not (folder / INDEX).is_file():
+        return None
+    try:
+        index = json.loads((folder / INDEX).read_text("utf-8"))
+        with ThreadPoolExecutor() as pool:
+            found = pool.map(_digest, [folder / name for name in index["files"]])
+            if list(found) != list(index["files"].values()):
+                raise ValueError("a file has changed")
+        return PreparedSource(folder, index, dtype)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, SafetensorError) as error:
+        LOGGER.warning("The prepared model in %s is damaged (%s): it is made anew.", folder, error)
+        shutil.rmtree(folder, ignore_errors=True)
+        return None
+
+
+class Recorder:
+    """Passes a source's pieces on and keeps a copy of each for the next start.
+
+    That nothing can be written, for want of room or of rights, is a warning: the model loads.
+
+    Args:
+        source: gives the pieces.
+        folder: of `prepared_folder`; appears when `finish` is called.
+    """
+
+    is_lasting = False
+
+    def __init__(self, source: Source, folder: Path) -> None:
+        self._source = source
+        self._folder = folder
+        self._partial = folder.with_name(f"{folder.name}.part")
+        self._pieces: dict[str, dict[str, Any]] = {}
+        self._files: dict[str, str] = {}
+        self._collected: dict[str, torch.Tensor] = {}
+        self._is_writing = True
+        with self._or_give_up():
+            shutil.rmtree(self._partial, ignore_errors=True)  # of a start that was killed
+            self._partial.mkdir(parents=True)
+
+    def tensor(self, name: str) -> torch.Tensor:
+        """A tensor by native name, as it is stored."""
+        tensor = self._source.tensor(name)
+        self._keep(name, PLAIN, {PLAIN: tensor})
+        return tensor
+
+    def linear(self, name: str) -> Weight:
+        """A decoder linear by native name without `.weight`, packed."""
+        return self._kept(name, self._source.linear(name))
+
+    def lora_factor(self, key: LoraKey) -> Weight:
+        """A factor of a LoRA, packed."""
+        return self._kept(_lora_name(key), self._source.lora_factor(key))
+
+    def coarse_head(self, name: str) -> Weight:
+        """The output matrix, whose exact tensor has this name, packed."""
+        return self._kept(f"{name}.coarse", self._source.coarse_head(name))
+
+    def finish(self) -> None:
+        """All pieces were asked for: let the folder appear."""
+        if not self._is_writing:
+            return
+        with self._or_give_up():
+            self._write()
+            index = {"pieces": self._pieces, "files": self._files}
+            (self._partial / INDEX).write_text(json.dumps(index), encoding="utf-8")
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._partial.replace(self._folder)
+
+    def _kept(self, name: str, weight: Weight) -> Weight:
+        self._keep(name, *weight.stored())
+        return weight
+
+    def _keep(self, name: str, kind: str, tensors: Mapping[str, torch.Tensor]) -> None:
+        if not self._is_writing or name in self._pieces:
+            return
+        file = f"pieces-{len(self._files) + 1:03d}.safetensors"
+        self._pieces[name] = {"kind": kind, "file": file, "parts": list(tensors)}
+        for part, tensor in tensors.items():
+            self._collected[f"{name}/{part}"] = tensor.contiguous()
+        if sum(tensor.nbytes for tensor in self._collected.values()) > FILE_BYTES:
+            with self._or_give_up():
+                self._write()
+
+    def _write(self) -> None:
+        """What was collected, as one file."""
+        if not self._collected:
+            return
+        path = self._partial / f"pieces-{len(self._files) + 1:03d}.safetensors"
+        save_file(self._collected, path)
+        self._collected = {}
+        self._files[path.name] = _digest(path)
+
+    @contextmanager
+    def _or_give_up(self) -> Iterator[None]:
+        """Inside, a failure to write ends the writing and nothing else."""
+        try:
+            yield
+        except (OSError, SafetensorError) as error:
+            LOGGER.warning(
+                "The packed model could not be kept in %s (%s): the next start packs it again. "
+                "Make room there, or set XDG_CACHE_HOME to another folder.",
+                self._folder.parent,
+                error,
+            )
+            self._is_writing = False
+            self._collected = {}
+            shutil.rmtree(self._partial, ignore_errors=True)
+
+
+def _lora_name(key: LoraKey) -> str:
+    return f"{key.linear}.lora_{key.factor}.{key.adapter}"
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

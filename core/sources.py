@@ -1,0 +1,75 @@
+"""Where a model's pieces come from: a checkpoint, packed as they are read, or prepared before.
+
+Leaves out: putting them together (loader.py), the files (checkpoint.py, prepared.py).
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+
+from core.checkpoint import Checkpoint
+from core.config import ModelOptions, Quantization
+from core.key_map import LoraKey
+from core.quantize import Weight, quantize
+
+
+class Source(Protocol):
+    """Gives pieces by name, one at a time."""
+
+    @property
+    def is_lasting(self) -> bool:
+        """Whether its tensors may be used where they lie: their files are never rewritten."""
+
+    def tensor(self, name: str) -> torch.Tensor:
+        """A tensor by native name, as it is stored."""
+
+    def linear(self, name: str) -> Weight:
+        """A decoder linear by native name without `.weight`, packed."""
+
+    def lora_factor(self, key: LoraKey) -> Weight:
+        """A factor of a LoRA, packed; B is scaled by alpha / rank."""
+
+    def coarse_head(self, name: str) -> Weight:
+        """The output matrix, whose exact tensor has this name, packed."""
+
+
+class CheckpointSource:
+    """Packs a checkpoint's matrices as they are asked for.
+
+    Args:
+        checkpoint: the opened folder.
+        options: nothing left on "auto".
+    """
+
+    is_lasting = False
+
+    def __init__(self, checkpoint: Checkpoint, options: ModelOptions) -> None:
+        self._checkpoint = checkpoint
+        self._quantization = options.quantization
+        self._dtype = options.torch_dtype
+        self._device = torch.device(options.device)
+
+    def tensor(self, name: str) -> torch.Tensor:
+        """A tensor by native name, as it is stored."""
+        return self._checkpoint.tensor(name)
+
+    def linear(self, name: str) -> Weight:
+        """A decoder linear by native name without `.weight`, packed."""
+        return self._packed(self.tensor(f"{name}.weight"), self._quantization, name)
+
+    def lora_factor(self, key: LoraKey) -> Weight:
+        """A factor of a LoRA; in 8 bits where the matrices are in 8 or fewer."""
+        factor = self._checkpoint.lora_factor(key)
+        if key.factor == "B":
+            factor = factor.float() * self._checkpoint.adapters[key.adapter].scale
+        held_in: Quantization = "none" if self._quantization == "none" else "int8"
+        return self._packed(factor, held_in, f"the LoRA on {key.linear}")
+
+    def coarse_head(self, name: str) -> Weight:
+        """The output matrix, whose exact tensor has this name, packed."""
+        return self._packed(self.tensor(name), self._quantization, "lm_head")
+
+    def _packed(self, matrix: torch.Tensor, quantization: Quantization, name: str) -> Weight:
+        return quantize(matrix.to(self._device), quantization, self._dtype, name)

@@ -1,0 +1,197 @@
+"""Packed models kept on disk: the same model at the next start, whatever happened in between."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal
+
+import pytest
+import torch
+from safetensors import SafetensorError
+
+from core import loader, prepared, sources
+from core.config import ModelOptions, Quantization
+from core.loader import load_model
+from core.model import Model
+from core.prepared import prepared_folder, prepared_home
+from core.quantize import Nf4Weight, restored
+from core.router import InputMode
+from tests.core.reference import prompt
+
+OPTIONS = ModelOptions("float32", "nf4", "cpu")
+Damage = Callable[[Path], object]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache, and every model is large."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(loader, "SMALL_MODEL", 0)
+    monkeypatch.setattr(loader, "LARGE_VOCABULARY", 0)
+    monkeypatch.setattr(prepared, "FILE_BYTES", 50_000)  # so that there are several files
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def never_packs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Packing fails the test."""
+    with monkeypatch.context() as patch:
+        patch.setattr(sources, "quantize", lambda *_: pytest.fail("packed again"))
+        yield
+
+
+def logits(model: Model, mode: InputMode = InputMode.VISION_SPEECH) -> torch.Tensor:
+    inputs = prompt(mode)
+    cache, embeddings = model.new_kv_cache(1, 64), model.embed(inputs)[None]
+    return model.forward(embeddings, cache, [0], [inputs.route.adapter])
+
+
+@pytest.mark.parametrize("kind", ["nf4", "int4", "int8"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("which", ["native_folder", "main_folder"])
+def test_the_second_start_packs_nothing_and_computes_the_same(
+    kind: Quantization,
+    dtype: Literal["float32", "bfloat16"],
+    which: str,
+    request: pytest.FixtureRequest,
+) -> None:
+    folder, options = request.getfixturevalue(which), ModelOptions(dtype, kind, "cpu")
+    wanted = {mode: logits(load_model(folder, options), mode) for mode in InputMode}
+    kept_in = prepared_folder(folder, options)
+    assert len(list(kept_in.glob("*.safetensors"))) > 2
+    request.getfixturevalue("never_packs")
+    again = load_model(folder, options)
+    assert all(torch.equal(logits(again, mode), wanted[mode]) for mode in InputMode)
+
+
+def test_the_progress_ends_at_the_same_number(native_folder: Path) -> None:
+    told: list[tuple[int, int]] = []
+    load_model(native_folder, OPTIONS, lambda *done: told.append(done))
+    packed = told.copy()
+    load_model(native_folder, OPTIONS, lambda *done: told.append(done))
+    assert packed[-1][0] == packed[-1][1]
+    assert told[len(packed) :] == packed
+
+
+def test_a_small_or_unpacked_model_is_not_kept(
+    native_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_model(native_folder, ModelOptions("float32", "none", "cpu"))
+    monkeypatch.setattr(loader, "SMALL_MODEL", 10**6)
+    load_model(native_folder, OPTIONS)
+    assert not prepared_home().exists()
+
+
+def test_other_options_and_changed_files_are_another_model(
+    native_folder: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(native_folder, tmp_path / "model"))
+    first = prepared_folder(folder, OPTIONS)
+    assert first == prepared_folder(folder, OPTIONS)
+    assert first != prepared_folder(folder, ModelOptions("bfloat16", "nf4", "cpu"))
+    assert first != prepared_folder(folder, ModelOptions("float32", "int8", "cpu"))
+    os.utime(folder / "speech-lora" / "adapter_model.safetensors")
+    assert first != prepared_folder(folder, OPTIONS)
+
+
+def flip_a_byte(folder: Path) -> None:
+    path = sorted(folder.glob("*.safetensors"))[1]
+    content = bytearray(path.read_bytes())
+    content[-7] ^= 1
+    path.write_bytes(content)
+
+
+def cut_a_file(folder: Path) -> None:
+    path = sorted(folder.glob("*.safetensors"))[0]
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def lose_a_file(folder: Path) -> None:
+    sorted(folder.glob("*.safetensors"))[0].unlink()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        flip_a_byte,
+        cut_a_file,
+        lose_a_file,
+        lambda folder: (folder / "index.json").write_text("{"),
+        lambda folder: (folder / "index.json").write_text("[]"),
+        lambda folder: (folder / "index.json").write_text('{"files": {}}'),
+    ],
+)
+def test_what_was_damaged_is_found_and_made_anew(
+    damage: Damage, native_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    wanted = logits(load_model(native_folder, OPTIONS))
+    kept_in = prepared_folder(native_folder, OPTIONS)
+    damage(kept_in)
+    assert torch.equal(logits(load_model(native_folder, OPTIONS)), wanted)
+    assert "is damaged" in caplog.text
+    assert prepared.open_prepared(kept_in, torch.float32) is not None
+
+
+def test_an_interrupted_start_leaves_nothing_that_counts(
+    native_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept_in = prepared_folder(native_folder, OPTIONS)
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loader, "AudioEncoder", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            load_model(native_folder, OPTIONS)
+    assert not kept_in.exists()
+    wanted = logits(load_model(native_folder, OPTIONS))
+    assert list(prepared_home().iterdir()) == [kept_in]
+    assert torch.equal(logits(load_model(native_folder, OPTIONS)), wanted)
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), SafetensorError("full")])
+def test_without_room_the_model_loads_all_the_same(
+    error: Exception,
+    native_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(prepared, "save_file", fail)
+        ours = logits(load_model(native_folder, OPTIONS))
+    assert "Make room there, or set XDG_CACHE_HOME" in caplog.text
+    assert list(prepared_home().iterdir()) == []
+    assert torch.equal(ours, logits(load_model(native_folder, OPTIONS)))
+
+
+def test_a_cache_that_nobody_may_write_to_is_a_warning(
+    native_folder: Path, cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    cache.write_text("a file where the folder should be")
+    load_model(native_folder, OPTIONS)
+    assert "could not be kept" in caplog.text
+
+
+def test_the_fused_kernels_layout_is_restored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.quantize.has_fast_nf4_cpu", lambda: True)
+    weight = Nf4Weight(torch.randn(64, 128), torch.bfloat16)
+    kind, tensors = weight.stored()
+    again = restored(kind, tensors, torch.bfloat16)
+    assert isinstance(again, Nf4Weight)
+    assert again.shape == weight.shape == (64, 128)
+    for name in ("packing_format_for_cpu", "nested", "dtype", "blocksize", "quant_type", "shape"):
+        assert getattr(again._state, name) == getattr(weight._state, name)
+    assert torch.equal(again._state.absmax, weight._state.absmax)
+    assert torch.equal(again._codes, weight._codes)
+
+
+def test_an_unknown_kind_is_no_weight() -> None:
+    with pytest.raises(ValueError, match="'q9' is no kind of weight"):
+        restored("q9", {}, torch.float32)
