@@ -28,7 +28,6 @@ from app.exit_codes import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_OUR_FAILURE
 if TYPE_CHECKING:
     from app.environment import Environment
     from app.options import ServerOptions
-    from app.terminal import ChatRequest
     from core.assistant import Assistant
 
 ROOT = Path(__file__).resolve().parent
@@ -145,7 +144,7 @@ def run_chat(arguments: list[str]) -> int:
     """Answer one message in the terminal."""
     options = parse_chat(arguments)
     quieten_libraries(options.model)
-    from app.terminal import chat, refuse
+    from app.terminal import chat, chat_request, refuse
     from core.errors import BadOptionError
 
     try:
@@ -153,28 +152,6 @@ def run_chat(arguments: list[str]) -> int:
     except BadOptionError as error:
         return refuse(error, options.json)
     return chat(request, lambda: load(options))
-
-
-def chat_request(options: argparse.Namespace) -> ChatRequest:
-    """The chat command's options as the terminal takes them.
-
-    Raises:
-        BadOptionError: a sampling option lies outside its range.
-    """
-    from app.terminal import ChatRequest
-    from core.sampling_options import SamplingOptions
-
-    return ChatRequest(
-        text=" ".join(options.text) or None,
-        image_paths=tuple(options.image),
-        sound_paths=tuple(options.audio),
-        record_s=options.record,
-        system=options.system,
-        sampling=SamplingOptions(
-            max_new_tokens=options.max_tokens, temperature=options.temperature, seed=options.seed
-        ),
-        as_json=options.json,
-    )
 
 
 def load(options: argparse.Namespace) -> Assistant:
@@ -211,6 +188,22 @@ def without_garbage_collection() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+def parse_model(arguments: list[str]) -> argparse.Namespace:
+    """The options of `launch.py model`."""
+    from app.command_line import model_parser
+
+    return model_parser().parse_args(arguments)
+
+
+def run_model(arguments: list[str]) -> int:
+    """List, describe, fetch, pack or remove models."""
+    options = parse_model(arguments)
+    quieten_libraries(options.model if options.what in ("pull", "prepare") else None)
+    from app.models import run
+
+    return run(options)
 
 
 def run_test(arguments: list[str]) -> int:
@@ -273,6 +266,9 @@ COMMANDS = {
         parse_serve,
     ),
     "chat": Command("one message and its reply in the terminal", run_chat, parse_chat),
+    "model": Command(
+        "models on this computer: list, info, pull, prepare, remove", run_model, parse_model
+    ),
     "test": Command("every check and test", run_test, check_test, ("run-time", "training", "test")),
     "train": Command(
         "train the model that comes with Triad", run_train, accept_all, ("run-time", "training")

@@ -142,6 +142,33 @@ def chat_parser() -> Parser:
     return parser
 
 
+def model_parser() -> Parser:
+    """Options of `launch.py model`."""
+    parser = Parser(
+        prog="launch.py model",
+        description="Models on this computer: which there are, and what they take.",
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(dest="what", metavar="COMMAND", required=True)
+    commands.add_parser("list", help="every model that is here, with its size")
+    info = commands.add_parser("info", help="what a model is, and how it would be loaded here")
+    prepare = commands.add_parser("prepare", help="pack a model now instead of at its first start")
+    for command in (info, prepare):
+        add_model_options(command)
+    pull = commands.add_parser("pull", help="fetch a model from the hub; goes on where it stopped")
+    pull.add_argument(
+        "model", metavar="NAME", help="such as microsoft/Phi-4-multimodal-instruct (about 13 GB)"
+    )
+    remove = commands.add_parser("remove", help="remove a fetched model and what is packed of it")
+    remove.add_argument(
+        "model",
+        metavar="NAME",
+        help="its hub name; or your model's folder, or 'packed', to remove what is packed",
+    )
+    remove.add_argument("--yes", action="store_true", help="do not ask")
+    return parser
+
+
 def add_sampling_options(parser: argparse.ArgumentParser) -> None:
     """How the reply is sampled; the limits are SamplingOptions' own."""
     group = parser.add_argument_group("sampling")

@@ -6,6 +6,7 @@ Leaves out: parsing the command line (launch.py) and conversations of more than 
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import signal
@@ -74,6 +75,25 @@ class ChatRequest:
     system: str | None = None
     sampling: SamplingOptions = field(default_factory=SamplingOptions)
     as_json: bool = False
+
+
+def chat_request(options: argparse.Namespace) -> ChatRequest:
+    """The chat command's options as the terminal takes them.
+
+    Raises:
+        BadOptionError: a sampling option lies outside its range.
+    """
+    return ChatRequest(
+        text=" ".join(options.text) or None,
+        image_paths=tuple(options.image),
+        sound_paths=tuple(options.audio),
+        record_s=options.record,
+        system=options.system,
+        sampling=SamplingOptions(
+            max_new_tokens=options.max_tokens, temperature=options.temperature, seed=options.seed
+        ),
+        as_json=options.json,
+    )
 
 
 def chat(request: ChatRequest, open_assistant: Callable[[], Assistant]) -> int:

@@ -1,16 +1,23 @@
 """A model's name -> its folder: the bundled one, a folder on disk, or a model hub's name.
 
-Nothing is fetched unless somebody names a model by its hub name.
+Nothing is fetched unless somebody names a model by its hub name; what was fetched can be listed and
+removed.
 """
 
 from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from core.architecture import layout_of, read_json
 from core.errors import BadModelError
+
+if TYPE_CHECKING:
+    from huggingface_hub import CachedRepoInfo
 
 BUNDLED_FOLDER: Final = Path(__file__).resolve().parents[1] / "assets" / "bundled"
 HUB_NAME: Final = re.compile(r"[\w.-]+/[\w.-]+")
@@ -49,6 +56,62 @@ def model_folder(model: str | None) -> Path:
         f"There is no model folder '{model}': give a folder that exists, or a hub name such as "
         "microsoft/Phi-4-multimodal-instruct."
     )
+
+
+@dataclass(frozen=True)
+class HubModel:
+    """A Phi-4-multimodal model in the hub's cache on this computer.
+
+    Args:
+        name: such as "microsoft/Phi-4-multimodal-instruct".
+        folders: of each of its versions.
+        num_bytes: of all of them.
+    """
+
+    name: str
+    folders: tuple[Path, ...]
+    num_bytes: int
+
+
+def hub_models() -> list[HubModel]:
+    """The Phi-4-multimodal models that were fetched from the hub, by name."""
+    found = []
+    for repo in _cached_repos():
+        folders = [revision.snapshot_path for revision in repo.revisions]
+        if any(_is_phi4(folder) for folder in folders):
+            found.append(HubModel(repo.repo_id, tuple(sorted(folders)), repo.size_on_disk))
+    return sorted(found, key=lambda model: model.name)
+
+
+def remove_hub_model(name: str) -> None:
+    """Remove every version of a model from the hub's cache; nothing where there is none."""
+    from huggingface_hub import scan_cache_dir
+
+    hashes = [
+        revision.commit_hash
+        for repo in _cached_repos()
+        if repo.repo_id == name
+        for revision in repo.revisions
+    ]
+    if hashes:
+        scan_cache_dir().delete_revisions(*hashes).execute()
+
+
+def _cached_repos() -> Iterable[CachedRepoInfo]:
+    from huggingface_hub import CacheNotFound, scan_cache_dir
+
+    try:
+        return [repo for repo in scan_cache_dir().repos if repo.repo_type == "model"]
+    except CacheNotFound:
+        return []
+
+
+def _is_phi4(folder: Path) -> bool:
+    try:
+        layout_of(read_json(folder / "config.json"), folder)
+    except BadModelError:
+        return False
+    return True
 
 
 def _fetched(name: str) -> Path:

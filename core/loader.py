@@ -51,16 +51,14 @@ def load_model(folder: Path, options: ModelOptions, progress: Progress | None = 
     """
     options = options.resolved()
     checkpoint = open_checkpoint(Path(folder))
-    options = _with_quantization(options, checkpoint.config)
+    options = with_quantization(options, checkpoint.config)
     source: Source = CheckpointSource(checkpoint, options)
-    is_packed = options.quantization != "none" and options.device == "cpu"
-    if not (is_packed and _is_large(checkpoint.config)):
+    if not is_kept(checkpoint.config, options):
         return _Loader(checkpoint, source, options, progress).load()
-    kept_in = prepared_folder(Path(folder), options)
-    prepared = open_prepared(kept_in, options.torch_dtype)
+    prepared = open_prepared(prepared_folder(Path(folder), options), options.torch_dtype)
     if prepared is not None:
         return _Loader(checkpoint, prepared, options, progress).load()
-    recorder = Recorder(source, kept_in)
+    recorder = Recorder(source, Path(folder), options)
     model = _Loader(checkpoint, recorder, options, progress).load()
     recorder.finish()
     return model
@@ -171,7 +169,18 @@ def _is_large(config: Phi4MultimodalConfig) -> bool:
     return bool(config.hidden_size * config.num_hidden_layers > SMALL_MODEL)
 
 
-def _with_quantization(options: ModelOptions, config: Phi4MultimodalConfig) -> ModelOptions:
+def is_kept(config: Phi4MultimodalConfig, options: ModelOptions) -> bool:
+    """Whether the packed pieces of such a model are kept on disk for the next start.
+
+    Args:
+        config: its architecture.
+        options: nothing left on "auto".
+    """
+    is_packed = options.quantization != "none" and options.device == "cpu"
+    return is_packed and _is_large(config)
+
+
+def with_quantization(options: ModelOptions, config: Phi4MultimodalConfig) -> ModelOptions:
     """The same options with the quantisation decided: NF4 where it is quick, else int4."""
     is_quick = options.dtype == "bfloat16" and has_fast_nf4_cpu()
     if options.device != "cpu" or not _is_large(config) or is_quick:

@@ -17,7 +17,8 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -66,6 +67,36 @@ def prepared_folder(model_folder: Path, options: ModelOptions) -> Path:
     }
     digest = hashlib.sha256(json.dumps(said).encode()).hexdigest()
     return prepared_home() / f"{model_folder.resolve().name}-{digest[:16]}"
+
+
+@dataclass(frozen=True)
+class PreparedModel:
+    """What is kept of one model, packed in one way.
+
+    Args:
+        folder: where it is kept.
+        model_folder: the checkpoint that it was made of.
+        quantization, dtype: how it is packed, and what computes with it.
+        num_bytes: on disk.
+    """
+
+    folder: Path
+    model_folder: Path
+    quantization: str
+    dtype: str
+    num_bytes: int
+
+
+def prepared_models() -> list[PreparedModel]:
+    """All that is kept, by folder; what is damaged is passed over."""
+    found = []
+    for path in sorted(prepared_home().glob(f"*/{INDEX}")):
+        with suppress(OSError, ValueError, LookupError, TypeError):
+            index = json.loads(path.read_text("utf-8"))
+            num_bytes = sum(file.stat().st_size for file in path.parent.iterdir())
+            about = index["quantization"], index["dtype"]
+            found.append(PreparedModel(path.parent, Path(index["model"]), *about, num_bytes))
+    return found
 
 
 class PreparedSource:
@@ -138,15 +169,20 @@ class Recorder:
 
     Args:
         source: gives the pieces.
-        folder: of `prepared_folder`; appears when `finish` is called.
+        model_folder, options: as for `prepared_folder`, which appears when `finish` is called.
     """
 
     is_lasting = False
 
-    def __init__(self, source: Source, folder: Path) -> None:
+    def __init__(self, source: Source, model_folder: Path, options: ModelOptions) -> None:
         self._source = source
-        self._folder = folder
-        self._partial = folder.with_name(f"{folder.name}.part")
+        self._folder = prepared_folder(model_folder, options)
+        self._partial = self._folder.with_name(f"{self._folder.name}.part")
+        self._about = {
+            "model": str(model_folder.resolve()),
+            "quantization": options.quantization,
+            "dtype": options.dtype,
+        }
         self._pieces: dict[str, dict[str, Any]] = {}
         self._files: dict[str, str] = {}
         self._collected: dict[str, torch.Tensor] = {}
@@ -179,7 +215,7 @@ class Recorder:
             return
         with self._or_give_up():
             self._write()
-            index = {"pieces": self._pieces, "files": self._files}
+            index = {**self._about, "pieces": self._pieces, "files": self._files}
             (self._partial / INDEX).write_text(json.dumps(index), encoding="utf-8")
             shutil.rmtree(self._folder, ignore_errors=True)
             self._partial.replace(self._folder)

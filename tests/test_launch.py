@@ -24,6 +24,7 @@ from app import checks, environment, pip_builder
 from app.environment import Environment, Layer, SetupError, State, running_python, set_up, state
 from app.options import ServerOptions
 from app.status_line import StatusLine
+from app.terminal import chat_request
 from core.errors import BadMediaError, BadOptionError, QueueFullError
 from core.training import packages
 from core.training.fonts import FONT_PACKAGES
@@ -393,8 +394,8 @@ def test_the_first_word_is_the_command(arguments: list[str], split: tuple[str, l
         ("chta", "There is no command 'chta': did you mean chat?\n"),
         (
             "xyz",
-            "There is no command 'xyz': there are serve, chat, test, train, eval, ablation, "
-            "world.\n",
+            "There is no command 'xyz': there are serve, chat, model, test, train, eval, "
+            "ablation, world.\n",
         ),
     ],
 )
@@ -421,7 +422,7 @@ def test_the_defaults_serve_the_bundled_model_on_this_machine_only() -> None:
 def test_a_chat_request_takes_everything_from_the_command_line() -> None:
     arguments = "--image a.png what --audio b.wav is --image c.png it --json --seed 3"
     more = "--max-tokens 9 --temperature 0.5 --system brief"
-    request = launch.chat_request(launch.parse_chat([*arguments.split(), *more.split()]))
+    request = chat_request(launch.parse_chat([*arguments.split(), *more.split()]))
     assert request.text == "what is it"
     assert request.image_paths == (Path("a.png"), Path("c.png"))
     assert request.sound_paths == (Path("b.wav"),)
@@ -431,12 +432,12 @@ def test_a_chat_request_takes_everything_from_the_command_line() -> None:
 
 
 def test_a_chat_without_text_has_none() -> None:
-    assert launch.chat_request(launch.parse_chat(["--audio", "a.wav"])).text is None
+    assert chat_request(launch.parse_chat(["--audio", "a.wav"])).text is None
 
 
 def test_a_chat_option_out_of_range_is_refused() -> None:
     with pytest.raises(BadOptionError, match="Temperature"):
-        launch.chat_request(launch.parse_chat(["--temperature", "3", "Hello"]))
+        chat_request(launch.parse_chat(["--temperature", "3", "Hello"]))
 
 
 @pytest.mark.parametrize(
@@ -729,7 +730,7 @@ def test_a_wrong_option_of_a_measurement_installs_nothing(
 
 
 def test_serving_and_chatting_need_nothing_of_the_recipe() -> None:
-    for word in ("serve", "chat"):
+    for word in ("serve", "chat", "model"):
         assert launch.COMMANDS[word].layers == ("run-time",)
 
 

@@ -25,7 +25,7 @@ def decided(
 ) -> Quantization:
     monkeypatch.setattr(loader, "has_fast_nf4_cpu", lambda: fast_nf4)
     monkeypatch.setattr(loader, "has_fast_int4_cpu", lambda: fast_int4)
-    return loader._with_quantization(options, LARGE).quantization
+    return loader.with_quantization(options, LARGE).quantization
 
 
 @pytest.mark.parametrize(
