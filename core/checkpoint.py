@@ -3,7 +3,7 @@
 Two layouts are read: "native" (transformers' own, LoRAs in `speech-lora/` and `vision-lora/`) and
 "main" (Microsoft's first one, LoRAs inside the shards). Opening checks every name and shape
 against the architecture, so a folder that opens also loads.
-Leaves out: what is done with the tensors (model.py, quantize.py), downloading, pickle files.
+Leaves out: what is done with the tensors (loader.py, quantize.py), downloading, pickle files.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Weights are quantised one at a time while a model loads, so the unquantised model never exists as
 a whole. NF4 holds blocks of 64 numbers as indices into 16 levels with one scale a block; int8
 holds one scale an output channel. Neither touches the activations.
-Leaves out: which weights are quantised (model.py), int4 (int4_weight.py) and LoRAs on top
+Leaves out: which weights are quantised (sources.py), int4 (int4_weight.py) and LoRAs on top
 (adapters.py).
 Sources: QLoRA, arXiv 2305.14314 (NF4); kernels from bitsandbytes and PyTorch.
 """

@@ -64,13 +64,20 @@ SPOKEN_BY: Final = (
 
 
 def make_pictures(
-    folder: Path, name: str, split: Split, num: int, make: MakePictures, progress: Progress
+    folder: Path,
+    name: str,
+    split: Split,
+    num: int,
+    make: MakePictures,
+    progress: Progress,
+    first: int = 0,
 ) -> Pictures:
     """Draw `num` pictures, or open those drawn before.
 
     Args:
         name: what they are, for the progress.
         make: draws those from one number to another of a split.
+        first: what `make` begins to count at; drawn from another number on, they are others.
     """
     done = folder / "done.json"
     shapes = {
@@ -79,7 +86,7 @@ def make_pictures(
         "labels": ((num, 2, NUM_PATCHES, NUM_PATCHES), np.uint8),
         "characters": ((num, NUM_PATCHES, 2 * NUM_PATCHES), np.uint8),
     }
-    wanted = {"num": num, "made_by": fingerprint(DRAWN_BY)}
+    wanted = {"num": num, "first": first, "made_by": fingerprint(DRAWN_BY)}
     if not (done.exists() and json.loads(done.read_text()) == wanted):
         done.unlink(missing_ok=True)  # what is there now is not done any more
         folder.mkdir(parents=True, exist_ok=True)
@@ -322,13 +329,13 @@ class Materials:
             make = partial(_word_chunk, numbers)
             folder = self._folder / "word-pictures"
             self._words = make_pictures(
-                folder, "words", "train", len(numbers), make, self._progress
+                folder, "words", "train", len(numbers), make, self._progress, self._first
             )
             self._places = {number: place for place, number in enumerate(numbers)}
         return self._words
 
     def practice_sheets(self) -> Pictures:
-        """Sheets of text for the vision encoder: as many as there are pictures to learn."""
+        """Sheets of text for the vision encoder: half as many as there are pictures to learn."""
         if self._sheets is None:
             self._sheets = make_pictures(
                 self._folder / "practice-sheets",
@@ -337,6 +344,7 @@ class Materials:
                 int(self.num_pictures("train") * SHEETS_SHARE),
                 partial(_sheet_chunk, self._first),
                 self._progress,
+                self._first,
             )
         return self._sheets
 

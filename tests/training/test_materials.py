@@ -142,6 +142,25 @@ def test_media_are_opened_again_without_being_made(tmp_path: Path, calls: list[s
     assert len(calls) == 2
 
 
+def test_a_run_that_begins_at_other_numbers_draws_and_speaks_anew(
+    tmp_path: Path, calls: list[str]
+) -> None:
+    numbers, views = [], []
+    for first in (0, 500):
+        made = Materials(tmp_path, 9, 20, 5, lambda *_: None, first)
+        made.practice_sheets()
+        made.clips("train")
+        numbers.append(made._word_numbers[0])
+        views.append(made.shown("train", numbers[-1:]).views[0])
+        drawn = materials._draw_scenes("train", numbers[-1:])["views"][0]
+        assert np.array_equal(views[-1], drawn)
+    assert numbers[0] < 500 < numbers[1]
+    assert not np.array_equal(*views)
+    assert sorted(calls) == sorted(
+        [f"{medium} of train" for medium in ("words", "practice sheets", "clips")] * 2
+    )
+
+
 def test_a_clip_lies_where_its_start_says(tmp_path: Path, calls: list[str]) -> None:
     clips = made_in(tmp_path).clips("train")
     assert len(clips) == 20
