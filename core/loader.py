@@ -26,7 +26,7 @@ from core.head import LARGE_VOCABULARY, ExactHead, Head, TwoStageHead
 from core.int4_weight import has_fast_int4_cpu
 from core.key_map import DECODER_LINEARS, LoraKey
 from core.model import Model
-from core.prepared import Recorder, open_prepared, prepared_folder
+from core.prepared import DAMAGE, Recorder, open_prepared, prepared_folder, remove_damaged
 from core.quantize import has_fast_nf4_cpu
 from core.rope import Rope
 from core.router import AdapterName
@@ -55,11 +55,19 @@ def load_model(folder: Path, options: ModelOptions, progress: Progress | None = 
     source: Source = CheckpointSource(checkpoint, options)
     if not is_kept(checkpoint.config, options):
         return _Loader(checkpoint, source, options, progress).load()
-    prepared = open_prepared(prepared_folder(Path(folder), options), options.torch_dtype)
+    kept_in = prepared_folder(Path(folder), options)
+    prepared = open_prepared(kept_in, options.torch_dtype)
     if prepared is not None:
-        return _Loader(checkpoint, prepared, options, progress).load()
+        try:
+            return _Loader(checkpoint, prepared, options, progress).load()
+        except DAMAGE as error:
+            remove_damaged(kept_in, error)
     recorder = Recorder(source, Path(folder), options)
-    model = _Loader(checkpoint, recorder, options, progress).load()
+    try:
+        model = _Loader(checkpoint, recorder, options, progress).load()
+    except BaseException:
+        recorder.discard()
+        raise
     recorder.finish()
     return model
 
@@ -135,9 +143,11 @@ class _Loader:
 
     @property
     def _has_two_stages(self) -> bool:
-        """Whether the output matrix is large, and may be quantised."""
-        is_large = self._checkpoint.config.vocab_size >= LARGE_VOCABULARY
-        return is_large and self._options.quantization != "none"
+        """Whether the output matrix is large, may be quantised and fits every kernel."""
+        config = self._checkpoint.config
+        is_large = config.vocab_size >= LARGE_VOCABULARY
+        fits = config.vocab_size % 32 == 0 and config.hidden_size % 64 == 0
+        return is_large and fits and self._options.quantization != "none"
 
     def _table(self, name: str) -> torch.Tensor:
         """Embeddings or an output matrix: as they are stored where only few rows will be read."""

@@ -15,6 +15,7 @@ import json
 import logging
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -37,7 +38,13 @@ LOGGER: Final = logging.getLogger(__name__)
 FORMAT: Final = 1  # of these files; another one is another folder
 INDEX: Final = "index.json"
 FILE_BYTES: Final = 512 * 2**20  # about so much is collected before a file is written
+ABANDONED_S: Final = 3600.0  # a start that has written nothing for so long was killed
 PLAIN: Final = "tensor"  # the kind of a piece that is no weight
+# What is raised where a prepared model is not as it was written.
+DAMAGE: Final = (
+    *(OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError),
+    SafetensorError,
+)
 
 
 def prepared_home() -> Path:
@@ -147,19 +154,24 @@ def open_prepared(folder: Path, dtype: torch.dtype) -> PreparedSource | None:
         folder: of `prepared_folder`.
         dtype: the activations' type.
     """
-    if not (folder / INDEX).is_file():
-        return None
     try:
+        if not (folder / INDEX).is_file():
+            return None
         index = json.loads((folder / INDEX).read_text("utf-8"))
         with ThreadPoolExecutor() as pool:
             found = pool.map(_digest, [folder / name for name in index["files"]])
             if list(found) != list(index["files"].values()):
                 raise ValueError("a file has changed")
         return PreparedSource(folder, index, dtype)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, SafetensorError) as error:
-        LOGGER.warning("The prepared model in %s is damaged (%s): it is made anew.", folder, error)
-        shutil.rmtree(folder, ignore_errors=True)
+    except DAMAGE as error:
+        remove_damaged(folder, error)
         return None
+
+
+def remove_damaged(folder: Path, error: Exception) -> None:
+    """Say that a prepared model is damaged, and remove it."""
+    LOGGER.warning("The prepared model in %s is damaged (%r): it is made anew.", folder, error)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 class Recorder:
@@ -177,7 +189,8 @@ class Recorder:
     def __init__(self, source: Source, model_folder: Path, options: ModelOptions) -> None:
         self._source = source
         self._folder = prepared_folder(model_folder, options)
-        self._partial = self._folder.with_name(f"{self._folder.name}.part")
+        # Of its own: another process may be preparing the same model.
+        self._partial = self._folder.with_name(f"{self._folder.name}.{os.getpid()}.part")
         self._about = {
             "model": str(model_folder.resolve()),
             "quantization": options.quantization,
@@ -188,7 +201,7 @@ class Recorder:
         self._collected: dict[str, torch.Tensor] = {}
         self._is_writing = True
         with self._or_give_up():
-            shutil.rmtree(self._partial, ignore_errors=True)  # of a start that was killed
+            _remove_abandoned(self._folder)
             self._partial.mkdir(parents=True)
 
     def tensor(self, name: str) -> torch.Tensor:
@@ -209,6 +222,10 @@ class Recorder:
         """The output matrix, whose exact tensor has this name, packed."""
         return self._kept(f"{name}.coarse", self._source.coarse_head(name))
 
+    def discard(self) -> None:
+        """The load failed or was interrupted: leave nothing behind."""
+        shutil.rmtree(self._partial, ignore_errors=True)
+
     def finish(self) -> None:
         """All pieces were asked for: let the folder appear."""
         if not self._is_writing:
@@ -217,6 +234,9 @@ class Recorder:
             self._write()
             index = {**self._about, "pieces": self._pieces, "files": self._files}
             (self._partial / INDEX).write_text(json.dumps(index), encoding="utf-8")
+            if (self._folder / INDEX).is_file():  # another process was quicker
+                shutil.rmtree(self._partial)
+                return
             shutil.rmtree(self._folder, ignore_errors=True)
             self._partial.replace(self._folder)
 
@@ -259,6 +279,13 @@ class Recorder:
             self._is_writing = False
             self._collected = {}
             shutil.rmtree(self._partial, ignore_errors=True)
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove what starts that were killed left half written of a prepared model."""
+    for path in folder.parent.glob(f"{folder.name}.*.part"):
+        if time.time() - path.stat().st_mtime > ABANDONED_S:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _lora_name(key: LoraKey) -> str:

@@ -24,6 +24,7 @@ from core.int4_weight import Int4Weight, fits_int4
 LOGGER: Final = logging.getLogger(__name__)
 
 _NF4_BLOCK: Final = 64
+_ROWS_PACKED_AT_ONCE: Final = 4096  # what packing needs beside the result stays small
 _NF4_ROWS_AT_ONCE: Final = 64  # rows whose float32 copy fits a core's cache
 # bitsandbytes packs 32 output rows together for the CPU and cannot split a block between rows.
 _NF4_OUT_MULTIPLE: Final = 32
@@ -92,12 +93,10 @@ class Nf4Weight:
         bnb = _bitsandbytes()
         self._dtype = dtype
         self._matmul = bnb.matmul_4bit
-        self._codes, self._state = _nf4_quantize(weight.to(dtype))
         if weight.device.type == "cpu" and dtype == torch.bfloat16 and has_fast_nf4_cpu():
-            # This changes the state in place; the codes keep their number of bytes.
-            self._codes, self._state = bnb.functional._convert_weight_packed_for_cpu(
-                self._codes, self._state
-            )
+            self._codes, self._state = _nf4_packed_for_cpu(weight)
+        else:
+            self._codes, self._state = _nf4_quantize(weight.to(dtype))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -153,11 +152,14 @@ class Int8Weight:
     """
 
     def __init__(self, weight: torch.Tensor, dtype: torch.dtype) -> None:
-        largest = weight.float().abs().amax(dim=1).clamp(min=1e-12)
+        largest = weight.abs().amax(dim=1).float().clamp(min=1e-12)
         # Rounding by the scale that is kept, so that no rounding error is added to it later.
         self._scales = (largest / 127.0).bfloat16()
-        levels = torch.round(weight.float() / self._scales.float()[:, None])
-        self._levels = levels.clamp(-127, 127).to(torch.int8).contiguous()
+        self._levels = torch.empty(weight.shape, dtype=torch.int8, device=weight.device)
+        for start in range(0, weight.shape[0], _ROWS_PACKED_AT_ONCE):
+            rows = slice(start, start + _ROWS_PACKED_AT_ONCE)
+            levels = torch.round(weight[rows].float() / self._scales[rows].float()[:, None])
+            self._levels[rows] = levels.clamp(-127, 127)
         self._dtype = dtype
 
     @classmethod
@@ -273,6 +275,23 @@ def _nf4_quantize(weight: torch.Tensor) -> tuple[torch.Tensor, Any]:
         dtype=weight.dtype,
     )
     return codes, state
+
+
+def _nf4_packed_for_cpu(weight: torch.Tensor) -> tuple[torch.Tensor, Any]:
+    """Codes and state in the layout of the fused kernel, packed some rows at a time.
+
+    The packing takes eight times the codes' memory while it goes on.
+    """
+    codes, scales = [], []
+    for start in range(0, weight.shape[0], _ROWS_PACKED_AT_ONCE):
+        rows = weight[start : start + _ROWS_PACKED_AT_ONCE].bfloat16()
+        part, state = _bitsandbytes().functional._convert_weight_packed_for_cpu(
+            *_nf4_quantize(rows)
+        )
+        codes.append(part)
+        scales.append(state.absmax)
+    state.shape, state.absmax = weight.shape, torch.cat(scales, 1)
+    return torch.cat(codes), state
 
 
 def _nf4_codes(weight: torch.Tensor, levels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -11,8 +11,9 @@ import torch
 
 from core.checkpoint import Checkpoint
 from core.config import ModelOptions, Quantization
+from core.int4_weight import has_fast_int4_cpu
 from core.key_map import LoraKey
-from core.quantize import Weight, quantize
+from core.quantize import Weight, has_fast_nf4_cpu, quantize
 
 
 class Source(Protocol):
@@ -60,16 +61,26 @@ class CheckpointSource:
         return self._packed(self.tensor(f"{name}.weight"), self._quantization, name)
 
     def lora_factor(self, key: LoraKey) -> Weight:
-        """A factor of a LoRA; in 8 bits where the matrices are in 8 or fewer."""
+        """A factor of a LoRA; on a CPU in 8 bits where the matrices are in 8 or fewer."""
         factor = self._checkpoint.lora_factor(key)
         if key.factor == "B":
             factor = factor.float() * self._checkpoint.adapters[key.adapter].scale
-        held_in: Quantization = "none" if self._quantization == "none" else "int8"
+        is_packed = self._quantization != "none" and self._device.type == "cpu"
+        held_in: Quantization = "int8" if is_packed else "none"  # a GPU has no kernel for it
         return self._packed(factor, held_in, f"the LoRA on {key.linear}")
 
     def coarse_head(self, name: str) -> Weight:
         """The output matrix, whose exact tensor has this name, packed."""
-        return self._packed(self.tensor(name), self._quantization, "lm_head")
+        return self._packed(self.tensor(name), self._coarse_kind, "lm_head")
+
+    @property
+    def _coarse_kind(self) -> Quantization:
+        """The linears' own, but never NF4 that is unpacked for every token."""
+        if self._quantization != "nf4" or self._device.type != "cpu":
+            return self._quantization
+        if self._dtype == torch.bfloat16 and has_fast_nf4_cpu():
+            return "nf4"
+        return "int4" if has_fast_int4_cpu() else "int8"
 
     def _packed(self, matrix: torch.Tensor, quantization: Quantization, name: str) -> Weight:
         return quantize(matrix.to(self._device), quantization, self._dtype, name)

@@ -109,6 +109,13 @@ def cut_a_file(folder: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
 
 
+def change_index(folder: Path, old: str, new: str) -> None:
+    index = folder / "index.json"
+    content = index.read_text("utf-8")
+    assert old in content
+    index.write_text(content.replace(old, new), "utf-8")
+
+
 def lose_a_file(folder: Path) -> None:
     sorted(folder.glob("*.safetensors"))[0].unlink()
 
@@ -122,6 +129,9 @@ def lose_a_file(folder: Path) -> None:
         lambda folder: (folder / "index.json").write_text("{"),
         lambda folder: (folder / "index.json").write_text("[]"),
         lambda folder: (folder / "index.json").write_text('{"files": {}}'),
+        lambda folder: change_index(folder, '"nf4"', '"nf5"'),
+        lambda folder: change_index(folder, '"model.norm.weight"', '"model.norn.weight"'),
+        lambda folder: change_index(folder, '["codes", "absmax"]', '["levels", "scales"]'),
     ],
 )
 def test_what_was_damaged_is_found_and_made_anew(
@@ -147,9 +157,40 @@ def test_an_interrupted_start_leaves_nothing_that_counts(
         patch.setattr(loader, "AudioEncoder", interrupted)
         with pytest.raises(KeyboardInterrupt):
             load_model(native_folder, OPTIONS)
-    assert not kept_in.exists()
+    assert not list(prepared_home().iterdir())
     wanted = logits(load_model(native_folder, OPTIONS))
     assert list(prepared_home().iterdir()) == [kept_in]
+    assert torch.equal(logits(load_model(native_folder, OPTIONS)), wanted)
+
+
+def test_what_a_killed_start_left_goes_when_it_is_old(native_folder: Path) -> None:
+    kept_in = prepared_folder(native_folder, OPTIONS)
+    old, new = (kept_in.with_name(f"{kept_in.name}.{pid}.part") for pid in (1, 2))
+    for path in (old, new):
+        path.mkdir(parents=True)
+    os.utime(old, (0, 0))
+    load_model(native_folder, OPTIONS)
+    assert sorted(prepared_home().iterdir()) == sorted([kept_in, new])
+
+
+def test_two_starts_at_once_do_not_disturb_each_other(
+    native_folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept_in, first_pid = prepared_folder(native_folder, OPTIONS), os.getpid()
+
+    def meanwhile(*arguments: object) -> object:
+        with monkeypatch.context() as patch:
+            patch.setattr(loader, "AudioEncoder", encoder)
+            patch.setattr(os, "getpid", lambda: first_pid + 1)
+            load_model(native_folder, OPTIONS)
+        return encoder(*arguments)
+
+    encoder = loader.AudioEncoder
+    with monkeypatch.context() as patch:
+        patch.setattr(loader, "AudioEncoder", meanwhile)
+        wanted = logits(load_model(native_folder, OPTIONS))
+    assert list(prepared_home().iterdir()) == [kept_in]
+    assert "could not be kept" not in caplog.text
     assert torch.equal(logits(load_model(native_folder, OPTIONS)), wanted)
 
 
