@@ -11,19 +11,31 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from app.status_line import StatusLine
 from core.checkpoint import Checkpoint, open_checkpoint
 from core.config import ModelOptions
-from core.errors import BadModelError
+from core.errors import BadModelError, TriadError
 from core.hub import BUNDLED_FOLDER, HUB_NAME, HubModel, hub_models, model_folder, remove_hub_model
 from core.loader import is_kept, load_model, with_quantization
-from core.prepared import PreparedModel, prepared_home, prepared_models
+from core.prepared import (
+    PreparedModel,
+    leftovers,
+    prepared_folder,
+    prepared_home,
+    prepared_models,
+)
 
+PACKED: Final = "packed"  # instead of a name: all that is packed of any model
 BUNDLED: Final = "Triad bundled model"
 UNITS: Final = ((10**9, "GB"), (10**6, "MB"), (10**3, "KB"))
+
+
+class NotPreparedError(TriadError):
+    """A model could not be kept on disk."""
 
 
 def run(options: argparse.Namespace) -> int:
@@ -52,7 +64,11 @@ def agrees(question: str) -> bool:
     if not sys.stdin.isatty():
         print(f"{question} Nobody can be asked here: give --yes.", file=sys.stderr)
         return False
-    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    try:
+        return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:  # Ctrl-D
+        print()
+        return False
 
 
 def list_models() -> None:
@@ -68,6 +84,7 @@ def list_models() -> None:
         is_there = "a folder" if folder.is_dir() else "a folder that is gone"
         rows.append((str(folder), _folder_bytes(folder), is_there))
         rows += [_packed_row(one) for one in packed if one.model_folder == folder]
+    rows += [("left over", _folder_bytes(path), str(path)) for path in leftovers()]
     width = max(len(name) for name, _, _ in rows)
     for name, num_bytes, about in rows:
         print(f"{name:<{width}}  {size_text(num_bytes):>8}  {about}")
@@ -126,6 +143,7 @@ def prepare_model(model: str | None, options: ModelOptions) -> None:
     Raises:
         BadModelError: it is missing, half-written or of another kind.
         BadOptionError: it cannot be loaded so here.
+        NotPreparedError: there is no room for it.
     """
     folder, status, begun_s = model_folder(model), StatusLine(sys.stderr), time.monotonic()
     config = open_checkpoint(folder).config
@@ -137,15 +155,15 @@ def prepare_model(model: str | None, options: ModelOptions) -> None:
     def progress(num_done: int, num_all: int) -> None:
         status.show(f"Packing the model: {100 * num_done // max(num_all, 1)} %")
 
-    loaded = load_model(folder, options, progress)
+    load_model(folder, options, progress)
     status.clear()
-    for one in prepared_models():
-        if one.model_folder == folder.resolve() and one.quantization == options.quantization:
-            print(
-                f"{loaded.options.quantization} for {loaded.options.dtype}: "
-                f"{size_text(one.num_bytes)} in {one.folder}, "
-                f"after {time.monotonic() - begun_s:.1f} s."
-            )
+    kept_in = prepared_folder(folder, options)
+    if not kept_in.is_dir():
+        raise NotPreparedError("The model was packed, but could not be kept: see the line above.")
+    print(
+        f"{options.quantization} for {options.dtype}: {size_text(_folder_bytes(kept_in))} "
+        f"in {kept_in}, after {time.monotonic() - begun_s:.1f} s."
+    )
 
 
 def remove_model(model: str, ask: Callable[[str], bool]) -> None:
@@ -159,18 +177,21 @@ def remove_model(model: str, ask: Callable[[str], bool]) -> None:
     """
     fetched = [one for one in hub_models() if one.name == model]
     packed = _packed_of(model, fetched)
-    if not fetched and not packed:
+    broken = leftovers() if model == PACKED else []
+    if not fetched and not packed and not broken:
         raise BadModelError(
             f"There is nothing of '{model}' to remove: `python3 launch.py model list` shows what "
             "there is. (The bundled model, and folders of yours, stay.)"
         )
     num_bytes = sum(one.num_bytes for one in fetched) + sum(one.num_bytes for one in packed)
+    num_bytes += sum(_folder_bytes(path) for path in broken)
     places = [*(one.name for one in fetched), *(str(one.folder) for one in packed)]
+    places += [str(path) for path in broken]
     if not ask(f"Remove {size_text(num_bytes)}: {', '.join(places)}?"):
         print("Nothing was removed.")
         return
-    for one in packed:
-        shutil.rmtree(one.folder)
+    for folder in (*(one.folder for one in packed), *broken):
+        shutil.rmtree(folder)
     for other in fetched:
         remove_hub_model(other.name)
     print(f"Removed {size_text(num_bytes)}.")
@@ -189,17 +210,17 @@ def _count_text(num: int) -> str:
 
 
 def _packed_of(model: str, fetched: list[HubModel]) -> list[PreparedModel]:
-    if model == "packed":
+    if model == PACKED:
         return prepared_models()
     folders = {folder.resolve() for one in fetched for folder in one.folders}
-    folders.add(Path(model).expanduser().resolve())
+    with suppress(OSError, RuntimeError):  # a name too long, or a home that nobody has
+        folders.add(Path(model).expanduser().resolve())
     return [one for one in prepared_models() if one.model_folder in folders]
 
 
 def _local_folder(model: str | None) -> Path:
     """A model's folder, without asking the hub."""
-    is_folder = model is None or Path(model).expanduser().exists()
-    if model is None or is_folder or not HUB_NAME.fullmatch(model):
+    if model is None or not HUB_NAME.fullmatch(model) or Path(model).exists():
         return model_folder(model)
     for one in hub_models():
         if one.name == model:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +65,7 @@ class HubModel:
 
     Args:
         name: such as "microsoft/Phi-4-multimodal-instruct".
-        folders: of each of its versions.
+        folders: of each of its versions, the one that its name means last.
         num_bytes: of all of them.
     """
 
@@ -77,24 +78,22 @@ def hub_models() -> list[HubModel]:
     """The Phi-4-multimodal models that were fetched from the hub, by name."""
     found = []
     for repo in _cached_repos():
-        folders = [revision.snapshot_path for revision in repo.revisions]
+        by_age = sorted(repo.revisions, key=lambda one: ("main" in one.refs, one.last_modified))
+        folders = tuple(revision.snapshot_path for revision in by_age)
         if any(_is_phi4(folder) for folder in folders):
-            found.append(HubModel(repo.repo_id, tuple(sorted(folders)), repo.size_on_disk))
+            found.append(HubModel(repo.repo_id, folders, repo.size_on_disk))
     return sorted(found, key=lambda model: model.name)
 
 
 def remove_hub_model(name: str) -> None:
-    """Remove every version of a model from the hub's cache; nothing where there is none."""
-    from huggingface_hub import scan_cache_dir
+    """Remove every version of a model from the hub's cache; nothing where there is none.
 
-    hashes = [
-        revision.commit_hash
-        for repo in _cached_repos()
-        if repo.repo_id == name
-        for revision in repo.revisions
-    ]
-    if hashes:
-        scan_cache_dir().delete_revisions(*hashes).execute()
+    Raises:
+        OSError: something of it cannot be removed.
+    """
+    for repo in _cached_repos():
+        if repo.repo_id == name:
+            shutil.rmtree(repo.repo_path)
 
 
 def _cached_repos() -> Iterable[CachedRepoInfo]:

@@ -61,7 +61,7 @@ def prepared_folder(model_folder: Path, options: ModelOptions) -> Path:
         options: nothing left on "auto".
     """
     files = sorted((*model_folder.rglob("*.safetensors"), *model_folder.rglob("*.json")))
-    stats = [(path, path.stat()) for path in files]
+    stats = [(path, path.stat()) for path in files if path.is_file()]  # not a dangling link
     said = {
         "format": FORMAT,
         "files": [
@@ -104,6 +104,14 @@ def prepared_models() -> list[PreparedModel]:
             about = index["quantization"], index["dtype"]
             found.append(PreparedModel(path.parent, Path(index["model"]), *about, num_bytes))
     return found
+
+
+def leftovers() -> list[Path]:
+    """Folders beside the prepared models that are none: half written, or damaged."""
+    whole = {one.folder for one in prepared_models()}
+    with suppress(OSError):
+        return sorted(path for path in prepared_home().iterdir() if path not in whole)
+    return []
 
 
 class PreparedSource:

@@ -9,11 +9,11 @@ import pytest
 
 import launch
 from app import models
-from core import hub, loader
+from core import hub, loader, sources
 from core.config import ModelOptions, Quantization
 from core.errors import BadModelError
 from core.loader import load_model
-from core.prepared import prepared_models
+from core.prepared import prepared_home, prepared_models
 from tests.tiny_checkpoint import write_tiny_checkpoint
 
 NAME = "someone/phi"
@@ -41,7 +41,7 @@ def folder(made: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def fetched(made: Path, caches: Path) -> Path:
-    """The model as the hub's client keeps it; a repository of another kind lies beside it."""
+    """The model as the hub's client keeps it."""
     return as_fetched(caches, NAME, made)
 
 
@@ -109,13 +109,22 @@ def test_what_is_not_here_is_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> N
         models.describe_model(NAME, OPTIONS)
 
 
-def test_preparing_packs_once(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_preparing_packs_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     models.prepare_model(str(folder), OPTIONS)
     (packed,) = prepared_models()
     assert told(capsys).startswith("nf4 for float32: ")
     assert packed.num_bytes > 100_000
+    monkeypatch.setattr(sources, "quantize", lambda *_: pytest.fail("packed again"))
     models.prepare_model(str(folder), OPTIONS)
     assert prepared_models() == [packed]
+
+
+def test_preparing_without_room_fails(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file where the folder should be")
+    with pytest.raises(models.NotPreparedError, match="could not be kept"):
+        models.prepare_model(str(folder), OPTIONS)
 
 
 def test_a_small_model_needs_no_preparing(
@@ -158,6 +167,39 @@ def test_removing_a_fetched_model_takes_its_packed_pieces_along(
     assert [one.model_folder for one in prepared_models()] == [folder.resolve()]
 
 
+def test_another_repository_with_the_same_commit_stays(
+    made: Path, caches: Path, fetched: Path
+) -> None:
+    copy = as_fetched(caches, "other/copy", made)
+    models.remove_model(NAME, lambda question: True)
+    assert copy.is_dir()
+    assert not fetched.exists()
+
+
+def test_a_name_means_its_main_version(made: Path, caches: Path, fetched: Path) -> None:
+    older = fetched.with_name("b" * 40)
+    shutil.copytree(made, older)
+    (model,) = hub.hub_models()
+    assert model.folders == (older, fetched)
+
+
+@pytest.mark.parametrize("name", ["~nobody-at-all/phi", "x" * 300, "~nobody-at-all"])
+def test_a_name_that_no_folder_can_have_is_a_sentence(name: str) -> None:
+    with pytest.raises(BadModelError):
+        models.describe_model(name, OPTIONS)
+    with pytest.raises(BadModelError, match="to remove"):
+        models.remove_model(name, lambda question: True)
+
+
+def test_no_answer_is_no(monkeypatch: pytest.MonkeyPatch) -> None:
+    def end(_: str) -> str:
+        raise EOFError
+
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", end)
+    assert not models.agrees("Remove it?")
+
+
 def test_a_folder_of_yours_stays(folder: Path) -> None:
     load_model(folder, OPTIONS)
     models.remove_model(str(folder), lambda question: True)
@@ -167,13 +209,18 @@ def test_a_folder_of_yours_stays(folder: Path) -> None:
         models.remove_model(str(folder), lambda question: True)
 
 
-def test_all_that_is_packed_goes_together(folder: Path) -> None:
+def test_all_that_is_packed_goes_together(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     kinds: tuple[Quantization, ...] = ("nf4", "int8")
     for kind in kinds:
         load_model(folder, ModelOptions("float32", kind, "cpu"))
     assert len(prepared_models()) == 2
+    half = prepared_home() / "phi-0123.77.part"
+    half.mkdir()
+    (half / "pieces-001.safetensors").write_bytes(b"half")
+    models.list_models()
+    assert "left over" in told(capsys)
     models.remove_model("packed", lambda question: True)
-    assert prepared_models() == []
+    assert list(prepared_home().iterdir()) == []
 
 
 @pytest.mark.parametrize(

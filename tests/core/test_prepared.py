@@ -11,9 +11,11 @@ from typing import Literal
 import pytest
 import torch
 from safetensors import SafetensorError
+from transformers import Phi4MultimodalConfig
 
 from core import loader, prepared, sources
 from core.config import ModelOptions, Quantization
+from core.encoders import AudioEncoder, TensorReader
 from core.loader import load_model
 from core.model import Model
 from core.prepared import prepared_folder, prepared_home
@@ -178,14 +180,13 @@ def test_two_starts_at_once_do_not_disturb_each_other(
 ) -> None:
     kept_in, first_pid = prepared_folder(native_folder, OPTIONS), os.getpid()
 
-    def meanwhile(*arguments: object) -> object:
+    def meanwhile(config: Phi4MultimodalConfig, read: TensorReader) -> AudioEncoder:
         with monkeypatch.context() as patch:
-            patch.setattr(loader, "AudioEncoder", encoder)
+            patch.setattr(loader, "AudioEncoder", AudioEncoder)
             patch.setattr(os, "getpid", lambda: first_pid + 1)
             load_model(native_folder, OPTIONS)
-        return encoder(*arguments)
+        return AudioEncoder(config, read)
 
-    encoder = loader.AudioEncoder
     with monkeypatch.context() as patch:
         patch.setattr(loader, "AudioEncoder", meanwhile)
         wanted = logits(load_model(native_folder, OPTIONS))
