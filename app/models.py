@@ -10,7 +10,7 @@ import math
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -74,16 +74,16 @@ def agrees(question: str) -> bool:
 def list_models() -> None:
     """Print a line for each model that is on this computer, and what is packed of it."""
     rows = [(BUNDLED, _folder_bytes(BUNDLED_FOLDER), "comes with Triad")]
-    packed = prepared_models()
+    others = {one.model_folder for one in prepared_models()}
     for model in hub_models():
+        folders = {folder.resolve() for folder in model.folders}
         rows.append((model.name, model.num_bytes, "fetched from the hub"))
-        for folder in model.folders:
-            rows += [_packed_row(one) for one in packed if one.model_folder == folder.resolve()]
-    known = {folder.resolve() for model in hub_models() for folder in model.folders}
-    for folder in sorted({one.model_folder for one in packed} - known):
+        rows += _packed_rows(folders)
+        others -= folders
+    for folder in sorted(others):
         is_there = "a folder" if folder.is_dir() else "a folder that is gone"
         rows.append((str(folder), _folder_bytes(folder), is_there))
-        rows += [_packed_row(one) for one in packed if one.model_folder == folder]
+        rows += _packed_rows({folder})
     rows += [("left over", _folder_bytes(path), str(path)) for path in leftovers()]
     width = max(len(name) for name, _, _ in rows)
     for name, num_bytes, about in rows:
@@ -104,7 +104,7 @@ def describe_model(model: str | None, options: ModelOptions) -> None:
     checkpoint = open_checkpoint(folder)
     config = checkpoint.config
     decided = with_quantization(options.resolved(), config)
-    packed = [one for one in prepared_models() if one.model_folder == folder.resolve()]
+    packed = _packed_from({folder.resolve()})
     lines = {
         "folder": f"{folder} ({size_text(_folder_bytes(folder))}, {checkpoint.layout} layout)",
         "numbers": _count_text(_num_numbers(checkpoint)),
@@ -215,6 +215,11 @@ def _packed_of(model: str, fetched: list[HubModel]) -> list[PreparedModel]:
     folders = {folder.resolve() for one in fetched for folder in one.folders}
     with suppress(OSError, RuntimeError):  # a name too long, or a home that nobody has
         folders.add(Path(model).expanduser().resolve())
+    return _packed_from(folders)
+
+
+def _packed_from(folders: Set[Path]) -> list[PreparedModel]:
+    """What is packed of the checkpoints in these resolved folders."""
     return [one for one in prepared_models() if one.model_folder in folders]
 
 
@@ -230,9 +235,16 @@ def _local_folder(model: str | None) -> Path:
     )
 
 
-def _packed_row(one: PreparedModel) -> tuple[str, int, str]:
-    place = one.folder.relative_to(prepared_home().parent)
-    return "  packed", one.num_bytes, f"{one.quantization} for {one.dtype}, in {place}"
+def _packed_rows(folders: Set[Path]) -> list[tuple[str, int, str]]:
+    home = prepared_home().parent
+    return [
+        (
+            "  packed",
+            one.num_bytes,
+            f"{one.quantization} for {one.dtype}, in {one.folder.relative_to(home)}",
+        )
+        for one in _packed_from(folders)
+    ]
 
 
 def _folder_bytes(folder: Path) -> int:

@@ -30,7 +30,8 @@ class ModelOptions:
             CPU that has no instructions for bfloat16 and would be far slower in it.
         quantization: what the decoder's linears are held in: "nf4" or "int4" 4 bits, "int8" 8
             bits, "none" as they are; "auto" is the 4 bits that are quick here, which a model that
-            is loaded decides by its size (loader.py). Everything else stays in `dtype`.
+            is loaded decides by its size (loader.py). LoRAs and a large output matrix follow
+            (sources.py); everything else is in `dtype`.
         device: "auto" is CUDA where there is one, else the CPU.
     Raises:
         BadOptionError: a value is not one of those listed.

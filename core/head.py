@@ -2,8 +2,8 @@
 
 A large vocabulary's matrix is the largest of the model and is read for every token. Held in few
 bits it finds the likeliest tokens, and only their rows of the exact matrix, which the embeddings
-need anyway, are read to score them again: the greedy token is the exact head's, and so are the
-logits of all tokens that sampling is likely to take.
+need anyway, are read to score them again: all but always the greedy token is the exact head's, and
+so are the logits of all tokens that sampling is likely to take.
 Leaves out: sampling (sampler.py).
 """
 

@@ -1,10 +1,11 @@
 """A matrix in 4 bits for CPUs without AVX512-BF16, where bitsandbytes unpacks NF4 for every token.
 
 Groups of 32 neighbouring numbers of a row become 16 evenly spaced levels, from the group's lowest
-to its highest, with a scale and a middle in bfloat16: 5 bits a number, and as close to the matrix
-as NF4 in blocks of 64. Few rows are multiplied by PyTorch's own kernel, which takes bfloat16 and
-adds up in float32; many, as in a prompt, by a plain product with levels unpacked piece by piece.
-Leaves out: when it is chosen (config.py) and the other kinds of weights (quantize.py).
+to its highest, with a scale and a middle in bfloat16: 5 bits a number, and no further from the
+matrix than NF4 in blocks of 64. Few rows are multiplied by PyTorch's own kernel, which takes
+bfloat16 and adds up in float32; many, as in a prompt, by a plain product with levels unpacked piece
+by piece.
+Leaves out: when it is chosen (loader.py) and the other kinds of weights (quantize.py).
 Source: PyTorch's `_weight_int4pack_mm_for_cpu`; its layout is checked when first needed.
 """
 

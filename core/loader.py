@@ -27,7 +27,7 @@ from core.int4_weight import has_fast_int4_cpu
 from core.key_map import DECODER_LINEARS, LoraKey
 from core.model import Model
 from core.prepared import DAMAGE, Recorder, open_prepared, prepared_folder, remove_damaged
-from core.quantize import has_fast_nf4_cpu
+from core.quantize import fits_nf4, is_nf4_quick
 from core.rope import Rope
 from core.router import AdapterName
 from core.sources import CheckpointSource, Source
@@ -143,11 +143,13 @@ class _Loader:
 
     @property
     def _has_two_stages(self) -> bool:
-        """Whether the output matrix is large, may be quantised and fits every kernel."""
-        config = self._checkpoint.config
-        is_large = config.vocab_size >= LARGE_VOCABULARY
-        fits = config.vocab_size % 32 == 0 and config.hidden_size % 64 == 0
-        return is_large and fits and self._options.quantization != "none"
+        """Whether the output matrix is large, may be quantised and fits every kernel.
+
+        What fits NF4 fits int4 and int8.
+        """
+        shape = self._checkpoint.config.vocab_size, self._checkpoint.config.hidden_size
+        may_be_packed = self._options.quantization != "none" and fits_nf4(shape)
+        return may_be_packed and shape[0] >= LARGE_VOCABULARY
 
     def _table(self, name: str) -> torch.Tensor:
         """Embeddings or an output matrix: as they are stored where only few rows will be read."""
@@ -192,8 +194,8 @@ def is_kept(config: Phi4MultimodalConfig, options: ModelOptions) -> bool:
 
 def with_quantization(options: ModelOptions, config: Phi4MultimodalConfig) -> ModelOptions:
     """The same options with the quantisation decided: NF4 where it is quick, else int4."""
-    is_quick = options.dtype == "bfloat16" and has_fast_nf4_cpu()
-    if options.device != "cpu" or not _is_large(config) or is_quick:
+    is_quick = options.device != "cpu" or is_nf4_quick(options.torch_dtype)
+    if is_quick or not _is_large(config):
         return options if options.quantization != "auto" else replace(options, quantization="nf4")
     if options.quantization == "auto" and has_fast_int4_cpu():
         return replace(options, quantization="int4")

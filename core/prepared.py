@@ -255,19 +255,23 @@ class Recorder:
     def _keep(self, name: str, kind: str, tensors: Mapping[str, torch.Tensor]) -> None:
         if not self._is_writing or name in self._pieces:
             return
-        file = f"pieces-{len(self._files) + 1:03d}.safetensors"
-        self._pieces[name] = {"kind": kind, "file": file, "parts": list(tensors)}
+        self._pieces[name] = {"kind": kind, "file": self._file_name, "parts": list(tensors)}
         for part, tensor in tensors.items():
             self._collected[f"{name}/{part}"] = tensor.contiguous()
         if sum(tensor.nbytes for tensor in self._collected.values()) > FILE_BYTES:
             with self._or_give_up():
                 self._write()
 
+    @property
+    def _file_name(self) -> str:
+        """Of the file that is being collected."""
+        return f"pieces-{len(self._files) + 1:03d}.safetensors"
+
     def _write(self) -> None:
         """What was collected, as one file."""
         if not self._collected:
             return
-        path = self._partial / f"pieces-{len(self._files) + 1:03d}.safetensors"
+        path = self._partial / self._file_name
         save_file(self._collected, path)
         self._collected = {}
         self._files[path.name] = _digest(path)

@@ -11,7 +11,7 @@ Sources: QLoRA, arXiv 2305.14314 (NF4); kernels from bitsandbytes and PyTorch.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, NoReturn, Protocol
 
@@ -85,7 +85,7 @@ class Nf4Weight:
     elsewhere on a CPU bitsandbytes unpacks the matrix for every product.
 
     Args:
-        weight: the matrix, both sides fit for the kernel (`fits_nf4`).
+        weight: the matrix, of a shape fit for the kernel (`fits_nf4`).
         dtype: the activations' type.
     """
 
@@ -93,7 +93,7 @@ class Nf4Weight:
         bnb = _bitsandbytes()
         self._dtype = dtype
         self._matmul = bnb.matmul_4bit
-        if weight.device.type == "cpu" and dtype == torch.bfloat16 and has_fast_nf4_cpu():
+        if weight.device.type == "cpu" and is_nf4_quick(dtype):
             self._codes, self._state = _nf4_packed_for_cpu(weight)
         else:
             self._codes, self._state = _nf4_quantize(weight.to(dtype))
@@ -187,7 +187,7 @@ class Int8Weight:
         """x (..., in) times the matrix's transpose."""
         rows = x.reshape(-1, x.shape[-1])
         if self._has_kernel and rows.shape[0] <= _INT8_PACKED_MAX_ROWS:
-            # Made for bfloat16, with sums in float32; eight times slower in float32 (on AVX2).
+            # Made for bfloat16, with sums in float32; far slower in float32.
             product = torch._weight_int8pack_mm(rows.bfloat16(), self._levels, self._scales)
             product = product.to(x.dtype)
         else:
@@ -212,7 +212,7 @@ def quantize(
     """
     if quantization == "int8":
         return Int8Weight(weight, dtype)
-    if quantization == "nf4" and fits_nf4(weight):
+    if quantization == "nf4" and fits_nf4(weight.shape):
         return Nf4Weight(weight, dtype)
     if quantization == "int4" and fits_int4(weight):
         return Int4Weight(weight, dtype)
@@ -245,10 +245,15 @@ def restored(kind: str, tensors: Mapping[str, torch.Tensor], dtype: torch.dtype)
     raise ValueError(f"{kind!r} is no kind of weight")
 
 
-def fits_nf4(weight: torch.Tensor) -> bool:
-    """Whether bitsandbytes' kernels can take a matrix of this shape."""
-    num_out, num_in = weight.shape
+def fits_nf4(shape: Sequence[int]) -> bool:
+    """Whether bitsandbytes' kernels can take a matrix of this shape (out, in)."""
+    num_out, num_in = shape
     return num_out % _NF4_OUT_MULTIPLE == 0 and num_in % _NF4_BLOCK == 0
+
+
+def is_nf4_quick(dtype: torch.dtype) -> bool:
+    """Whether NF4 on this CPU is not unpacked for every product, with activations of a type."""
+    return dtype == torch.bfloat16 and has_fast_nf4_cpu()
 
 
 def has_fast_nf4_cpu() -> bool:

@@ -13,7 +13,7 @@ from core.checkpoint import Checkpoint
 from core.config import ModelOptions, Quantization
 from core.int4_weight import has_fast_int4_cpu
 from core.key_map import LoraKey
-from core.quantize import Weight, has_fast_nf4_cpu, quantize
+from core.quantize import Weight, is_nf4_quick, quantize
 
 
 class Source(Protocol):
@@ -78,7 +78,7 @@ class CheckpointSource:
         """The linears' own, but never NF4 that is unpacked for every token."""
         if self._quantization != "nf4" or self._device.type != "cpu":
             return self._quantization
-        if self._dtype == torch.bfloat16 and has_fast_nf4_cpu():
+        if is_nf4_quick(self._dtype):
             return "nf4"
         return "int4" if has_fast_int4_cpu() else "int8"
 

@@ -81,14 +81,20 @@ def speech_encoder(course: Course) -> Stage:
         paths = [log_probs_of(_padded(unseen, [i], None)).argmax(-1)[:, 0] for i in range(num)]
         read = [collapsed(path.tolist(), spoken.blank) for path in paths]
         encoder.train()
-        edits = sum(edit_distance(truth[i], read[i]) for i in range(num))
-        return {
-            "exact": sum(read[i] == truth[i] for i in range(num)) / num,
-            "token_error_rate": edits / sum(len(truth[i]) for i in range(num)),
-        }
+        return _figures(truth[:num], read)
 
     learner.freeze_all_but(parameters)
     return Stage("speech_encoder", parameters, schedule, loss, validate)
+
+
+def _figures(truth: Sequence[Sequence[int]], read: Sequence[Sequence[int]]) -> dict[str, float]:
+    """How many clips are read right, and how many tokens are wrong for each that was said."""
+    pairs = list(zip(truth, read, strict=True))
+    return {
+        "exact": sum(said == heard for said, heard in pairs) / len(pairs),
+        "token_error_rate": sum(edit_distance(said, heard) for said, heard in pairs)
+        / sum(map(len, truth)),
+    }
 
 
 def _set_mean_and_variance(learner: Learner, clips: Clips) -> None:

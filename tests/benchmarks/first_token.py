@@ -29,7 +29,7 @@ from core.engine import EngineOptions
 from core.events import RouteSelected, TurnFinished
 from core.messages import AudioPart, Conversation, ImagePart, Message, Part, Role, TextPart
 from core.stats import TurnStats
-from tests.benchmarks.machine import machine_probe
+from tests.benchmarks.machine import in_words, machine_probe
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 SAMPLES: Final = ROOT / "assets" / "samples"
@@ -63,7 +63,6 @@ def main(argv: Sequence[str]) -> int:
 
 def markdown_table(record: dict[str, Any]) -> str:
     """The table of the README, from what `--json` wrote."""
-    machine = record["machine"]
     lines = [
         f"| sample | route | first token, median of {NUM_RUNS - 1} | tokens/s |",
         "|---|---|---|---|",
@@ -73,11 +72,8 @@ def markdown_table(record: dict[str, Any]) -> str:
             for row in record["samples"]
         ),
         "",
-        f"The page was ready after {record['page_ready_s']:.1f} s. In the same minute the machine "
-        f"({machine['threads']} threads) read",
-        f"{machine['read_gb_per_s']:.1f} GB/s and multiplied matrices at "
-        f"{machine['float32_gflop_per_s']:.0f} GFLOP/s in float32 and "
-        f"{machine['bfloat16_gflop_per_s']:.1f} in bfloat16.",
+        f"The page was ready after {record['page_ready_s']:.1f} s.",
+        *in_words(record["machine"]),
     ]
     return "\n".join(lines)
 

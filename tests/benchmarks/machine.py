@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 
@@ -24,6 +25,16 @@ def machine_probe() -> dict[str, str | float | int]:
         "bfloat16_gflop_per_s": _gflop_per_s(torch.bfloat16),
         "float32_gflop_per_s": _gflop_per_s(torch.float32),
     }
+
+
+def in_words(probe: Mapping[str, Any]) -> list[str]:
+    """Two lines for the README about what `machine_probe` found."""
+    return [
+        f"In the same minute the machine ({probe['threads']} threads) read "
+        f"{probe['read_gb_per_s']:.1f} GB/s and multiplied",
+        f"matrices at {probe['float32_gflop_per_s']:.0f} GFLOP/s in float32 and "
+        f"{probe['bfloat16_gflop_per_s']:.1f} in bfloat16.",
+    ]
 
 
 def _gflop_per_s(dtype: torch.dtype) -> float:

@@ -22,7 +22,7 @@ import torch
 
 from core.config import ModelOptions, Quantization
 from core.quantize import Weight, quantize
-from tests.benchmarks.machine import machine_probe, seconds
+from tests.benchmarks.machine import in_words, machine_probe, seconds
 
 SHAPE: Final = (16_384, 3_072)
 NUM_ROWS: Final = (1, 4, 64, 256)
@@ -65,7 +65,7 @@ def measure(
 
 def markdown_table(record: dict[str, Any]) -> str:
     """The table of the README, from what `--json` wrote."""
-    machine, headings = record["machine"], " | ".join(KINDS)
+    headings = " | ".join(KINDS)
     rows = [
         f"| {num_rows} | " + " | ".join(f"{by_kind[kind]:.1f} ms" for kind in KINDS) + " |"
         for num_rows, by_kind in record["ms"].items()
@@ -75,10 +75,8 @@ def markdown_table(record: dict[str, Any]) -> str:
         f"|---|{'---|' * len(KINDS)}",
         *rows,
         "",
-        f"In {record['dtype']}; in the same minute the machine ({machine['threads']} threads) read "
-        f"{machine['read_gb_per_s']:.1f} GB/s and",
-        f"multiplied matrices at {machine['float32_gflop_per_s']:.0f} GFLOP/s in float32 and "
-        f"{machine['bfloat16_gflop_per_s']:.1f} in bfloat16.",
+        f"Activations are {record['dtype']}.",
+        *in_words(record["machine"]),
     ]
     return "\n".join(lines)
 
