@@ -217,6 +217,25 @@ def shares_right(batches: list[Batch], hits: list[torch.Tensor]) -> dict[str, fl
         batches: what was asked.
         hits: of each batch, where the likeliest token is right; as in Learner.loss_and_hits.
     """
-    replies = torch.cat([each.all(-1) for each in hits])
-    tokens = torch.cat([each[b.labels != IGNORED] for each, b in zip(hits, batches, strict=True)])
-    return {"exact": float(replies.float().mean()), "tokens": float(tokens.float().mean())}
+    replies, tokens = [], []
+    for batch, hit in zip(batches, hits, strict=True):
+        learned = batch.labels != IGNORED
+        tokens.append(hit[learned])
+        replies.extend(_runs(hit, learned))
+    return {
+        "exact": sum(map(bool, map(torch.all, replies))) / len(replies),
+        "tokens": float(torch.cat(tokens).float().mean()),
+    }
+
+
+def _runs(hits: torch.Tensor, learned: torch.Tensor) -> list[torch.Tensor]:
+    """Where replies are right, reply by reply: a dialogue of several turns has several.
+
+    Args:
+        hits, learned: bool, (num_rows, num_tokens).
+    """
+    begins = learned & ~learned.roll(1, -1)  # a row begins with <|user|>, which nobody learns
+    number = begins.flatten().cumsum(0)[learned.flatten()]
+    return list(
+        hits[learned].split(torch.unique_consecutive(number, return_counts=True)[1].tolist())
+    )

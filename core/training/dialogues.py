@@ -44,6 +44,10 @@ class SoundRef:
 
 
 COLOURS_SHARE: Final = 0.06  # of picture dialogues: "how many red shapes?", "and in blue?"
+# Questions after the first: there is much to ask of shapes, where the picture is most of a row,
+# and a word is copied from the first answer.
+FOLLOW_UPS_OF_SHAPES: Final = (0, 1, 3, 5)
+FOLLOW_UPS_OF_A_WORD: Final = (0, 0, 0, 1)
 UserPart = str | PictureRef | SoundRef
 
 
@@ -223,7 +227,7 @@ Pick = Callable[[random.Random, Split], int]  # the number of a scene that can b
 
 
 def picture_dialogue(rng: random.Random, split: Split, pick: Pick) -> Dialogue:
-    """A picture and one to three questions, now and then one about the world."""
+    """A picture and one to six questions, now and then one about the world."""
     index = pick(rng, split)
     scene = scene_at(split, index)
     if scene.items and rng.random() < COLOURS_SHARE:
@@ -233,7 +237,7 @@ def picture_dialogue(rng: random.Random, split: Split, pick: Pick) -> Dialogue:
     # Now and then the typed question has nothing to do with the picture.
     about = sample_exchange(rng, split) if rng.random() < 0.08 else ask_about(rng, scene)
     turns = [picture_turn(rng, index, about)]
-    for _ in range(rng.choice((0, 1, 2, 3))):
+    for _ in range(rng.choice(FOLLOW_UPS_OF_SHAPES if scene.items else FOLLOW_UPS_OF_A_WORD)):
         if rng.random() < 0.15:
             turns.append(text_turn(rng, split))
         else:

@@ -193,11 +193,19 @@ def test_a_picture_dialogue_shows_one_picture_and_speaks_of_it(split: Split) -> 
     assert num_read > 0.8 * num_with_word
 
 
-def test_most_picture_dialogues_ask_more_than_once_and_none_without_end() -> None:
+def test_shapes_are_asked_about_again_and_again_and_words_seldom() -> None:
     rng = random.Random(3)
-    lengths = Counter(len(picture_dialogue(rng, "train", pick).turns) for _ in range(600))
-    assert set(lengths) == {1, 2, 3, 4}
-    assert lengths[1] < 0.6 * lengths.total()
+    lengths: dict[bool, Counter[int]] = {True: Counter(), False: Counter()}
+    for _ in range(900):
+        first, *others = picture_dialogue(rng, "train", pick).turns
+        picture = first.user[0]
+        assert isinstance(picture, PictureRef)
+        lengths[bool(scene_at("train", picture.index).word)][1 + len(others)] += 1
+    words, shapes = lengths[True], lengths[False]
+    assert set(words) == {1, 2}
+    assert words[1] > 0.6 * words.total()
+    assert set(shapes) == {1, 2, 3, 4, 6}
+    assert shapes[1] < 0.4 * shapes.total()
 
 
 @pytest.mark.parametrize("split", ["train", "held_out"])
