@@ -69,6 +69,7 @@ class Decoder:
         kv_cache: KVCache,
         rows: Sequence[int],
         row_adapters: RowAdapters,
+        scores_all: bool = False,
     ) -> torch.Tensor:
         """Feed new tokens to some rows of the cache.
 
@@ -77,8 +78,10 @@ class Decoder:
             kv_cache: where the rows' earlier tokens are and the new ones go.
             rows: which cache row each row of `hidden` continues, no row twice.
             row_adapters: which rows take which adapter.
+            scores_all: whether every position's logits are wanted.
         Returns:
-            float32 logits of each row's last position, shape (num_rows, vocab).
+            float32 logits of each row's last position, shape (num_rows, vocab), or of every
+            position, shape (num_rows * num_tokens, vocab).
         """
         num_tokens = hidden.shape[1]
         self._check_rows(kv_cache, rows, num_tokens)
@@ -95,7 +98,8 @@ class Decoder:
             hidden = hidden + layer.down_proj(F.silu(gate) * up, row_adapters)
         for row in rows:
             kv_cache.advance(row, num_tokens)
-        return self.head.logits(self._normed(hidden[:, -1], self.norm))
+        scored = hidden.flatten(0, 1) if scores_all else hidden[:, -1]
+        return self.head.logits(self._normed(scored, self.norm))
 
     def _check_rows(self, kv_cache: KVCache, rows: Sequence[int], num_tokens: int) -> None:
         assert len(set(rows)) == len(rows), "a row cannot be fed twice in one call"

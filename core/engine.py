@@ -2,7 +2,8 @@
 
 `Engine.step` is the algorithm: admit, prefill a chunk, decode all rows, sample, emit. A row's
 route is its own: rows of different adapters decode together.
-Leaves out: what earlier turns left in the cache (kv_rows.py), and drafting.
+Leaves out: what the decoder is fed (feeding.py), and what earlier turns left in the cache
+(kv_rows.py).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from core.errors import (
     TriadError,
 )
 from core.events import FinishReason, RouteSelected, TextDelta, TurnFailed, TurnFinished
+from core.feeding import Feeder
 from core.kv_rows import KvRows, Prefix
 from core.messages import Conversation
 from core.model import Model
@@ -50,6 +52,8 @@ class EngineOptions:
         num_kept_rows: conversations whose keys and values are kept for their next turn, besides
             those under way; 0 keeps nothing, and no pictures and sounds either.
         kv_bytes: memory for keys and values; 0 is a quarter of the device's.
+        drafts: whether a turn that is alone may decode several tokens at once, where its text
+            repeats (drafting.py).
     """
 
     max_rows: int = 4
@@ -57,6 +61,7 @@ class EngineOptions:
     prefill_chunk_tokens: int = 512
     num_kept_rows: int = 8
     kv_bytes: int = 0
+    drafts: bool = True
 
 
 class Engine:
@@ -81,6 +86,7 @@ class Engine:
         self._rows: list[Row] = []
         self._postponed: Row | None = None  # admitted, but there is no memory for its row yet
         self._kv = self._no_kv_rows()
+        self._feeder = Feeder(model, self._options.prefill_chunk_tokens, self._options.drafts)
         self._worker = threading.Thread(target=self._work, name="engine", daemon=True)
         self._worker.start()
 
@@ -253,68 +259,33 @@ class Engine:
         return [*self._rows, *([self._postponed] if self._postponed else [])]
 
     def _prefill_chunk(self, rows: Sequence[Row]) -> None:
-        """Feed the next chunk of one row's prompt; its last chunk gives the first logits."""
-        (row,) = rows
-        assert row.pending is not None
-        chunk = row.pending[: self._options.prefill_chunk_tokens]
-        rest = row.pending[len(chunk) :]
-        logits = self._feed(rows, chunk[None])
-        row.pending = rest if len(rest) else None
-        if row.pending is None:
-            row.logits = logits[0]
-            row.prompt_logits = None if row.reply_ids else row.logits
+        """Feed the next chunk of one row's prompt."""
+        self._feeder.prefill(rows[0], self._kv.cache)
 
     def _decode(self, rows: Sequence[Row]) -> None:
         """Feed every row's last token."""
-        stays = [row for row in rows if not self._restart_in_long_regime(row)]
-        if not stays:
-            return
-        ids = torch.tensor([[row.next_id] for row in stays])
-        logits = self._feed(stays, self._model.embed_token_ids(ids))
-        for row, row_logits in zip(stays, logits, strict=True):
-            row.logits, row.next_id = row_logits, None
-
-    def _feed(self, rows: Sequence[Row], embeddings: torch.Tensor) -> torch.Tensor:
-        """Append tokens to rows; when that fails the cache holds what it held before."""
-        cache = self._kv.cache
-        lengths = [cache.length(row.slot) for row in rows]
-        slots, adapters = [row.slot for row in rows], [row.route.adapter for row in rows]
-        try:
-            return self._model.forward(embeddings, cache, slots, adapters)
-        except Exception:
-            for slot, length in zip(slots, lengths, strict=True):
-                cache.truncate(slot, length)
-            raise
-
-    def _restart_in_long_regime(self, row: Row) -> bool:
-        """Prefill a row anew when its next token takes it into the other rope regime."""
-        if row.next_id is None:  # begun before the step failed for all and was tried row by row
-            return True
-        regime = self._model.rope_regime(row.num_tokens)
-        if regime == self._kv.cache.regime(row.slot):
-            return False
-        prompt = self._model.embed(row.inputs)
-        replied = self._model.embed_token_ids(torch.tensor(row.reply_ids))
-        self._kv.cache.clear(row.slot, regime)
-        row.pending = torch.cat([prompt, replied])
-        row.next_id = None
-        return True
+        self._feeder.decode(rows, self._kv.cache)
 
     def _sample(self, rows: Sequence[Row]) -> None:
-        """Choose a row's next token and tell its listeners; end the row when it is done."""
+        """Choose a row's next token, and those after it that were fed ahead and are right."""
         (row,) = rows
         if row.is_ahead:
             self._finish(row, "stop")
             return
-        assert row.logits is not None
-        token_id = row.sampler.next_token(row.logits)
+        while row.logits is not None:
+            self._take_token(row, row.sampler.next_token(row.logits))
+            if row.takes_draft():
+                self._kv.cache.advance(row.slot, 1)
+
+    def _take_token(self, row: Row, token_id: int) -> None:
+        """Tell a row's listeners of a token; end the row when it is done."""
         row.logits = None
         is_stop = token_id in self._stop_ids
         row.times.sampled(is_stop)
         if is_stop:
             self._finish(row, "stop")
             return
-        row.reply_ids.append(token_id)
+        row.add(token_id)
         self._tell(row, row.text.push(token_id))
         if row.text.is_stopped:
             self._finish(row, "stop")

@@ -184,6 +184,21 @@ class Model:
         )
         return logits[torch.tensor(order, device=logits.device).argsort()]
 
+    @torch.inference_mode()
+    def score(
+        self, embeddings: torch.Tensor, kv_cache: KVCache, row: int, adapter: AdapterName | None
+    ) -> torch.Tensor:
+        """Feed new tokens to one row, as `forward` does, for the logits behind each of them.
+
+        Args:
+            embeddings: shape (1, num_tokens, hidden).
+        Returns:
+            float32, shape (num_tokens, vocab).
+        """
+        self._check_adapters([adapter])
+        adapters = RowAdapters.of_rows([adapter])
+        return self._decoder.forward(embeddings, kv_cache, [row], adapters, scores_all=True)
+
     def _check_adapters(self, adapters: Sequence[AdapterName | None]) -> None:
         for adapter in adapters:
             if adapter is not None and adapter not in self.adapters:

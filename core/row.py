@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 
 from core.detokenize import TextStream
+from core.drafting import PromptLookup
 from core.inputs import ModelInputs
 from core.kv_cache import KVCache
 from core.kv_rows import Kept, Prefix
@@ -37,6 +39,9 @@ class Times:
         self.first_token_s = self.first_token_s or now_s
         if not is_stop:
             self.last_token_s = now_s
+
+
+Drafted = tuple[int, torch.Tensor]  # a token, and the logits behind it
 
 
 class Row:
@@ -73,7 +78,10 @@ class Row:
         self.prompt_logits: torch.Tensor | None = None  # after the prompt, for whoever asks again
         self.logits: torch.Tensor | None = None  # waiting to be sampled from
         self.next_id: int | None = None  # sampled, not yet fed
+        self.drafted: list[Drafted] = []  # fed behind the last token, not yet sampled
         self.reply_ids: list[int] = []
+        self._num_drafts_taken = 0
+        self._tokenizer, self._prediction = tokenizer, options.prediction
 
     def begin(self, inputs: ModelInputs, prefix: Prefix, num_context_tokens: int) -> None:
         """Set the prompt, and with it the last length."""
@@ -104,6 +112,35 @@ class Row:
         prefix = Prefix(keys, self.route, cache.regime(self.slot))
         return Kept(prefix, self.num_prompt_tokens, self.prompt_logits)
 
+    @cached_property
+    def lookup(self) -> PromptLookup:
+        """Where the reply's tokens stood before."""
+        lookup = PromptLookup(self.prefix.keys.tolist(), self._predicted_ids())
+        for token_id in self.reply_ids:
+            lookup.push(token_id)
+        return lookup
+
+    def _predicted_ids(self) -> list[int]:
+        if not self._prediction:
+            return []
+        return self._tokenizer.encode_text(self._prediction, after=int(self.prefix.keys[-1]))
+
+    def add(self, token_id: int) -> None:
+        """Note a token of the reply."""
+        self.reply_ids.append(token_id)
+        if "lookup" in self.__dict__:
+            self.lookup.push(token_id)
+
+    def takes_draft(self) -> bool:
+        """Whether the token just sampled has been fed already: then the one after it is next."""
+        drafted, self.drafted = self.drafted, []
+        if not drafted or drafted[0][0] != self.next_id:
+            return False
+        (_, self.logits), *self.drafted = drafted
+        self.next_id = None
+        self._num_drafts_taken += 1
+        return True
+
     @property
     def num_tokens(self) -> int:
         """Length of the sequence so far, the reply's sampled tokens included."""
@@ -127,4 +164,5 @@ class Row:
             decode_ms=span_ms(times.first_token_s, times.last_token_s),
             time_to_first_token_ms=span_ms(times.submitted_s, times.first_token_s),
             memory_bytes=resident_memory_bytes(),
+            num_drafts_taken=self._num_drafts_taken,
         )

@@ -22,6 +22,8 @@ class SamplingOptions:
         min_p: drop tokens less likely than this share of the likeliest one's, in [0, 1).
         seed: the same seed gives the same reply; None takes a fresh one.
         stop: the reply ends before the first of these strings.
+        prediction: what the reply is expected to be, such as the text before an edit: the reply
+            is the same without it, and sooner there where it is right.
     Raises:
         BadOptionError: a value lies outside its range.
     """
@@ -33,6 +35,7 @@ class SamplingOptions:
     min_p: float = 0.0
     seed: int | None = None
     stop: tuple[str, ...] = ()
+    prediction: str = ""
 
     def __post_init__(self) -> None:
         ranges = (

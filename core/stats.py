@@ -33,6 +33,7 @@ class TurnStats:
         time_to_first_token_ms: from submission to the first sampled token.
         memory_bytes: resident memory of the process at the end of the turn.
         num_reused_tokens: tokens of the prompt that were found in the cache and not fed again.
+        num_drafts_taken: tokens of the reply that were fed before they were sampled, and right.
     """
 
     num_prompt_tokens: int = 0
@@ -45,6 +46,7 @@ class TurnStats:
     time_to_first_token_ms: float = 0.0
     memory_bytes: int = 0
     num_reused_tokens: int = 0
+    num_drafts_taken: int = 0
 
     @property
     def tokens_per_s(self) -> float:

@@ -29,7 +29,8 @@ from tests.core.reference import Reference
 WAIT_S: Final = 120.0  # a test that hangs fails; none is expected to come near
 PICTURE: Final = ImagePart(media.picture_file(media.picture(40, 30)), "holiday.png")
 SOUND: Final = AudioPart(media.sound_file(media.tone(0.3)), "greeting.wav")
-OPTIONS: Final = EngineOptions(max_rows=3, max_queue=4, prefill_chunk_tokens=16)
+# One call of the model a token, which the gate counts; with drafts, see test_drafts.py.
+OPTIONS: Final = EngineOptions(max_rows=3, max_queue=4, prefill_chunk_tokens=16, drafts=False)
 SHORT: Final = SamplingOptions(max_new_tokens=8)
 NO_MEMORY: Final = "There is not enough memory for this turn: "
 OUR_FAULT: Final = "The assistant failed on this turn: "
