@@ -14,7 +14,7 @@ from itertools import groupby
 
 import torch
 
-from core.quantize import Weight
+from core.quantize import Weight, weight_bytes
 from core.router import AdapterName
 
 
@@ -57,6 +57,11 @@ class LoraFactors:
         """What the LoRA adds: x (..., in) -> (..., out)."""
         return self.up.multiply(self.down.multiply(x))
 
+    @property
+    def num_bytes(self) -> int:
+        """What a product reads."""
+        return weight_bytes(self.down) + weight_bytes(self.up)
+
 
 @dataclass(frozen=True)
 class RoutedLinear:
@@ -76,3 +81,7 @@ class RoutedLinear:
         for adapter, rows in row_adapters.runs:
             y[rows] += self.loras[adapter].multiply(x[rows])
         return y
+
+    def num_bytes(self, adapter: AdapterName | None) -> int:
+        """What a product under an adapter reads."""
+        return weight_bytes(self.base) + (self.loras[adapter].num_bytes if adapter else 0)

@@ -21,6 +21,7 @@ from core.adapters import RoutedLinear, RowAdapters
 from core.head import Head
 from core.kv_cache import KVCache
 from core.rope import Rope, rotate
+from core.router import AdapterName
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,15 @@ class Decoder:
             kv_cache.advance(row, num_tokens)
         scored = hidden.flatten(0, 1) if scores_all else hidden[:, -1]
         return self.head.logits(self._normed(scored, self.norm))
+
+    def num_bytes(self, adapter: AdapterName | None) -> int:
+        """What decoding one token under an adapter reads, the cache aside."""
+        linears = (
+            linear
+            for layer in self.layers
+            for linear in (layer.qkv_proj, layer.o_proj, layer.gate_up_proj, layer.down_proj)
+        )
+        return self.head.num_bytes + sum(linear.num_bytes(adapter) for linear in linears)
 
     def _check_rows(self, kv_cache: KVCache, rows: Sequence[int], num_tokens: int) -> None:
         assert len(set(rows)) == len(rows), "a row cannot be fed twice in one call"

@@ -227,6 +227,7 @@ class Engine:
         if place is None:
             return False
         row.slot, row.num_reused_tokens = place.row, place.num_reused
+        row.kv_bytes = self._kv.cache.capacity(row.slot) * self._kv.cache.token_bytes
         row.logits = row.prompt_logits = place.logits
         self._rows.append(row)
         self._guard([row], self._encode)

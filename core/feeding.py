@@ -46,6 +46,9 @@ class Feeder:
     def decode(self, rows: Sequence[Row], cache: KVCache) -> None:
         """Feed every row's last token."""
         stays = [row for row in rows if not self._restart_in_long_regime(row, cache)]
+        for row in stays:
+            kept = cache.length(row.slot) * cache.token_bytes
+            row.num_bytes_a_pass = self._model.num_bytes(row.route.adapter) + kept
         if len(stays) == 1:
             self._decode_alone(stays[0], cache)
         elif stays:

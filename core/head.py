@@ -14,7 +14,7 @@ from typing import Final, Protocol
 import torch
 import torch.nn.functional as F
 
-from core.quantize import Weight
+from core.quantize import Weight, weight_bytes
 
 NUM_RESCORED: Final = 64
 # Below, the matrix is read in no time; above, two stages are worth their two more kernels.
@@ -26,6 +26,10 @@ class Head(Protocol):
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """hidden (num_rows, hidden) -> float32, shape (num_rows, vocab)."""
+
+    @property
+    def num_bytes(self) -> int:
+        """What it reads for one row."""
 
 
 class ExactHead:
@@ -41,6 +45,11 @@ class ExactHead:
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """hidden (num_rows, hidden) -> float32, shape (num_rows, vocab)."""
         return F.linear(hidden, self._matrix).float()
+
+    @property
+    def num_bytes(self) -> int:
+        """What it reads for one row."""
+        return self._matrix.nbytes
 
 
 class TwoStageHead:
@@ -62,3 +71,8 @@ class TwoStageHead:
         rows = self._matrix[likeliest].to(hidden.dtype)  # (num_rows, num_rescored, hidden)
         exact = torch.bmm(rows, hidden[:, :, None])[:, :, 0]
         return scores.scatter_(1, likeliest, exact.float())
+
+    @property
+    def num_bytes(self) -> int:
+        """What it reads for one row."""
+        return weight_bytes(self._coarse) + self._matrix[:NUM_RESCORED].nbytes

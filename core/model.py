@@ -67,6 +67,7 @@ class Model:
         self._audio_encoder = audio_encoder
         self._decoder = decoder
         self._media = BoundedCache[torch.Tensor](KEPT_MEDIA_BYTES, lambda made: made.nbytes)
+        self._num_bytes: dict[AdapterName | None, int] = {}
         self.placeholder_ids = placeholder_ids(config)
 
     @torch.inference_mode()
@@ -198,6 +199,12 @@ class Model:
         self._check_adapters([adapter])
         adapters = RowAdapters.of_rows([adapter])
         return self._decoder.forward(embeddings, kv_cache, [row], adapters, scores_all=True)
+
+    def num_bytes(self, adapter: AdapterName | None) -> int:
+        """What decoding one token under an adapter reads, the cache aside."""
+        if adapter not in self._num_bytes:
+            self._num_bytes[adapter] = self._decoder.num_bytes(adapter)
+        return self._num_bytes[adapter]
 
     def _check_adapters(self, adapters: Sequence[AdapterName | None]) -> None:
         for adapter in adapters:

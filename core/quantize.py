@@ -223,6 +223,11 @@ def quantize(
     return PlainWeight(weight.to(dtype, copy=True))
 
 
+def weight_bytes(weight: Weight) -> int:
+    """What a weight takes, and what a product reads."""
+    return sum(tensor.nbytes for tensor in weight.stored()[1].values())
+
+
 def restored(kind: str, tensors: Mapping[str, torch.Tensor], dtype: torch.dtype) -> Weight:
     """The weight that `Weight.stored` gave this kind and these tensors of.
 

@@ -70,6 +70,7 @@ class Row:
         self.text = TextStream(tokenizer, options.stop)
         self.times = Times()
         self.slot = -1
+        self.kv_bytes = 0  # of its place in the cache
         self.max_tokens = options.max_new_tokens
         self._inputs: ModelInputs | None = None
         self._prefix: Prefix | None = None
@@ -80,6 +81,8 @@ class Row:
         self.next_id: int | None = None  # sampled, not yet fed
         self.drafted: list[Drafted] = []  # fed behind the last token, not yet sampled
         self.reply_ids: list[int] = []
+        self.num_bytes_a_pass = 0  # that the last pass read for this row; 0 where it was a prompt's
+        self._num_bytes_read = 0
         self._num_drafts_taken = 0
         self._tokenizer, self._prediction = tokenizer, options.prediction
 
@@ -128,6 +131,8 @@ class Row:
     def add(self, token_id: int) -> None:
         """Note a token of the reply."""
         self.reply_ids.append(token_id)
+        self._num_bytes_read += self.num_bytes_a_pass
+        self.num_bytes_a_pass = 0
         if "lookup" in self.__dict__:
             self.lookup.push(token_id)
 
@@ -165,4 +170,6 @@ class Row:
             time_to_first_token_ms=span_ms(times.submitted_s, times.first_token_s),
             memory_bytes=resident_memory_bytes(),
             num_drafts_taken=self._num_drafts_taken,
+            kv_bytes=self.kv_bytes,
+            read_bytes=self._num_bytes_read,
         )

@@ -1,4 +1,4 @@
-"""What a turn cost: time to first token by stage, tokens per second, memory.
+"""What a turn cost: time to first token by stage, tokens and bytes per second, memory.
 
 Leaves out: printing (app/, launch.py) and benchmarks (tests/benchmarks).
 """
@@ -34,6 +34,8 @@ class TurnStats:
         memory_bytes: resident memory of the process at the end of the turn.
         num_reused_tokens: tokens of the prompt that were found in the cache and not fed again.
         num_drafts_taken: tokens of the reply that were fed before they were sampled, and right.
+        kv_bytes: the turn's place in the cache.
+        read_bytes: weights, keys and values that decoding read for this turn.
     """
 
     num_prompt_tokens: int = 0
@@ -47,6 +49,8 @@ class TurnStats:
     memory_bytes: int = 0
     num_reused_tokens: int = 0
     num_drafts_taken: int = 0
+    kv_bytes: int = 0
+    read_bytes: int = 0
 
     @property
     def tokens_per_s(self) -> float:
@@ -55,10 +59,22 @@ class TurnStats:
             return 0.0
         return (self.num_reply_tokens - 1) / self.decode_ms * 1000.0
 
+    @property
+    def read_gb_per_s(self) -> float:
+        """Memory bandwidth that decoding reached, in 10**9 bytes a second; 0.0 where unknown.
+
+        Weights that several rows share count for each of them.
+        """
+        return self.read_bytes / self.decode_ms / 1e6 if self.decode_ms > 0.0 else 0.0
+
     def as_dict(self) -> dict[str, float | int]:
-        """Every measure and the speed, rounded for people."""
+        """Every measure, the speed and the bandwidth, rounded for people."""
         values = {key: round(value, 1) for key, value in asdict(self).items()}
-        return {**values, "tokens_per_s": round(self.tokens_per_s, 1)}
+        return {
+            **values,
+            "tokens_per_s": round(self.tokens_per_s, 1),
+            "read_gb_per_s": round(self.read_gb_per_s, 1),
+        }
 
 
 def device_memory_bytes(device: torch.device) -> int:

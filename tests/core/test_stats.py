@@ -20,7 +20,7 @@ def test_speed_counts_the_tokens_after_the_first(
 
 
 def test_as_dict_has_every_measure_and_the_speed_rounded() -> None:
-    stats = TurnStats(7, 3, 0.04, 0.06, 1.26, 2.0, 300.0, 3.36, 1234567, 5)
+    stats = TurnStats(7, 3, 0.04, 0.06, 1.26, 2.0, 300.0, 3.36, 1234567, 5, 2, 640, 3_000_000_000)
     assert stats.as_dict() == {
         "num_prompt_tokens": 7,
         "num_reply_tokens": 3,
@@ -32,8 +32,16 @@ def test_as_dict_has_every_measure_and_the_speed_rounded() -> None:
         "time_to_first_token_ms": 3.4,
         "memory_bytes": 1234567,
         "num_reused_tokens": 5,
+        "num_drafts_taken": 2,
+        "kv_bytes": 640,
+        "read_bytes": 3_000_000_000,
         "tokens_per_s": 6.7,
+        "read_gb_per_s": 10.0,
     }
+
+
+def test_bandwidth_is_unknown_where_nothing_was_decoded() -> None:
+    assert TurnStats(read_bytes=5).read_gb_per_s == 0.0
 
 
 def test_resident_memory_grows_with_what_is_held() -> None:

@@ -8,7 +8,9 @@ import pytest
 
 from core.engine import Engine
 from core.events import RouteSelected, TextDelta, TurnFinished
+from core.model import Model
 from core.processor import Processor
+from core.router import route
 from core.sampling_options import SamplingOptions
 from tests.core.engine.harness import (
     BY_MODE,
@@ -112,3 +114,22 @@ def test_the_stages_before_the_first_token_add_up(
     assert sum(stages) == pytest.approx(stats.time_to_first_token_ms)
     assert stats.decode_ms > 0.0
     assert stats.memory_bytes > 2**20
+
+
+@pytest.mark.parametrize("label", list(BY_MODE))
+def test_decoding_reads_the_weights_of_its_route_and_the_keys_so_far(
+    label: str, engine: Engine, model: Model, processor: Processor, script: Script
+) -> None:
+    script([])
+    stats = finished(engine.submit(BY_MODE[label], SHORT)).stats
+    cache = model.new_kv_cache(1, 0)
+    adapter = route(BY_MODE[label]).adapter
+    lengths = [stats.num_prompt_tokens + fed for fed in range(stats.num_reply_tokens - 1)]
+    weights = model.num_bytes(adapter)
+    expected = sum(weights + length * cache.token_bytes for length in lengths)
+    assert stats.read_bytes == expected
+    assert stats.kv_bytes >= (stats.num_prompt_tokens + SHORT.max_new_tokens) * cache.token_bytes
+    assert stats.kv_bytes % cache.token_bytes == 0
+    if adapter:
+        lora = model.adapters[adapter]
+        assert weights > model.num_bytes(None) + lora.rank * model.config.hidden_size
