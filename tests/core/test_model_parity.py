@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -121,6 +122,28 @@ def test_positions_around_the_rope_switch_equal_a_fresh_run(
     inputs = prompt(InputMode.LANGUAGE, num_tokens)
     for chunk in (None, 20):
         ours = last_logits(model, inputs, chunk)
+        assert difference(ours, reference.logits(inputs)[-1]) < TOLERANCE
+
+
+@pytest.fixture(scope="module")
+def real_switch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny checkpoint whose short regime is as long as the real model's."""
+    folder = write_tiny_checkpoint(tmp_path_factory.mktemp("real-switch"))
+    path = folder / "config.json"
+    written = json.loads(path.read_text(encoding="utf-8"))
+    real = {"original_max_position_embeddings": 4096}
+    written |= real | {"max_position_embeddings": 131_072}
+    written["rope_parameters"] |= real | {"factor": 32.0}
+    path.write_text(json.dumps(written), encoding="utf-8")
+    return folder
+
+
+def test_positions_around_4096_equal_a_fresh_run_of_transformers(real_switch: Path) -> None:
+    model, reference = load_model(real_switch, EXACT), Reference(real_switch)
+    assert [model.rope_regime(num) for num in (4096, 4097)] == ["short", "long"]
+    for num_tokens in range(4095, 4099):
+        inputs = prompt(InputMode.LANGUAGE, num_tokens)
+        ours = last_logits(model, inputs, chunk=512)
         assert difference(ours, reference.logits(inputs)[-1]) < TOLERANCE
 
 
