@@ -259,6 +259,15 @@ def run_world(arguments: list[str]) -> int:
     return write(arguments, provide)
 
 
+def run_bench(arguments: list[str]) -> int:
+    """Measure how fast models load and answer; in a process that nothing else has touched."""
+    import subprocess
+
+    quieten_libraries(None)
+    command = [sys.executable, "-W", "ignore", "-m", "tests.benchmarks.bench", *arguments]
+    return subprocess.call(command, cwd=ROOT)
+
+
 COMMANDS = {
     "serve": Command(
         "the chat app in your browser; what happens without a command",
@@ -275,6 +284,12 @@ COMMANDS = {
     ),
     "eval": Command(
         "measure the model that comes with Triad", run_eval, accept_all, ("run-time", "training")
+    ),
+    "bench": Command(
+        "how fast models load and answer on this machine",
+        run_bench,
+        accept_all,
+        ("run-time", "test"),
     ),
     "ablation": Command(
         "show what each adapter is for, and what fine-tuning would have cost",

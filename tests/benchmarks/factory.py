@@ -4,8 +4,9 @@
 
 Speed and memory do not depend on the values, and the real weights may not be at hand. Matrices
 are N(0, 0.02), scales 1, biases 0, all in bfloat16; the same seed gives the same numbers. About 11
-GB, written tensor by tensor into shards of 2 GB.
-Leaves out: tokenizer and processor files; what is measured.
+GB, written tensor by tensor into shards of 2 GB. Its tokenizer knows single bytes and the real
+model's control tokens.
+Leaves out: what is measured.
 Source of the sizes: config.json of microsoft/Phi-4-multimodal-instruct.
 """
 
@@ -22,6 +23,7 @@ from typing import Any, Final, Literal, get_args
 
 import torch
 from safetensors.torch import save_file
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
     Phi4MultimodalAudioConfig,
     Phi4MultimodalConfig,
@@ -39,6 +41,16 @@ RANKS: Final[dict[AdapterName, int]] = {"speech": 320, "vision": 256}
 NUM_LAYERS: Final = 32
 SHARD_BYTES: Final = 2_000_000_000
 STD: Final = 0.02
+FIRST_CONTROL_ID: Final = 199_999
+LAST_CONTROL_ID: Final = 200_023
+CONTROL_TOKENS: Final = {
+    200_018: "<|endofprompt|>",
+    200_019: "<|assistant|>",
+    200_020: "<|end|>",
+    200_021: "<|user|>",
+    200_022: "<|system|>",
+    200_023: "<|tool|>",
+}
 LONG_FACTORS: Final = (
     *(1.1183**i for i in range(32)),
     *(32.1, 32.13, 32.23, 32.6, 32.61, 32.64, 32.66, 32.7, 32.71, 32.93, 32.97),
@@ -92,8 +104,31 @@ def write_checkpoint(
         _write_json(partial / "config.json", native)
         for adapter, rank in RANKS.items():
             _write_adapter(partial / f"{adapter}-lora", config, adapter, rank, generator)
+    (partial / "tokenizer.json").write_text(byte_tokenizer(), encoding="utf-8")
     partial.replace(folder)
     return folder
+
+
+def byte_tokenizer() -> str:
+    """The text of a tokenizer.json: single bytes, and the control tokens at their real places."""
+    names = [*sorted(pre_tokenizers.ByteLevel.alphabet())]
+    names += [f"<t{number}>" for number in range(len(names), FIRST_CONTROL_ID)]
+    tokenizer = Tokenizer(models.BPE({name: number for number, name in enumerate(names)}, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    controls = {FIRST_CONTROL_ID: "<|endoftext|>", **CONTROL_TOKENS}
+    tokenizer.add_tokens(
+        [
+            AddedToken(
+                controls.get(number, f"<|endoftext{number - FIRST_CONTROL_ID - 1}|>"),
+                special=True,
+                normalized=False,
+                rstrip=number in CONTROL_TOKENS,
+            )
+            for number in range(FIRST_CONTROL_ID, LAST_CONTROL_ID + 1)
+        ]
+    )
+    return tokenizer.to_str()
 
 
 def full_config(num_layers: int = NUM_LAYERS) -> Phi4MultimodalConfig:

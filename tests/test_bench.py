@@ -1,0 +1,75 @@
+"""`launch.py bench` from end to end, on a model that answers at once."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from core.tokenizer import Tokenizer
+from tests.benchmarks import bench
+from tests.benchmarks.factory import byte_tokenizer
+from tests.benchmarks.tables import tables
+from tests.tiny_checkpoint import write_tiny_checkpoint
+from tests.tiny_tokenizer import write_tiny_tokenizer
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A tiny model whose context holds the benchmark's turns, in the bundled one's place."""
+    folder = write_tiny_tokenizer(write_tiny_checkpoint(tmp_path / "tiny"))
+    path = folder / "config.json"
+    written = json.loads(path.read_text(encoding="utf-8")) | {"max_position_embeddings": 131_072}
+    path.write_text(json.dumps(written), encoding="utf-8")
+    (folder / "preprocessor_config.json").write_text('{"dynamic_hd": 1}', encoding="utf-8")
+    monkeypatch.setattr(bench, "BUNDLED_FOLDER", folder)
+    return folder
+
+
+@pytest.mark.usefixtures("tiny")
+def test_every_measure_is_taken_and_the_last_line_is_all_of_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept, scratch = tmp_path / "kept.json", tmp_path / "scratch"
+    arguments = ["--runs", "1", "--json", str(kept), "--folder", str(scratch)]
+    assert bench.main(arguments) == 0
+    printed = capsys.readouterr().out
+    record = json.loads(printed.splitlines()[-1])
+    assert record == json.loads(kept.read_text(encoding="utf-8"))
+    assert set(record["versions"]) == set(bench.PACKAGES)
+    figures = record["bundled"]
+    assert [route["name"] for route in figures["routes"]] == [
+        *("text", "10 s of speech", "448 px picture", "picture + speech")
+    ]
+    for route in figures["routes"]:
+        stages = sum(route[stage] for stage in ("inputs_ms", "encode_ms", "prefill_ms"))
+        assert 0 < stages <= route["first_token_ms"] * 1.01
+        assert route["read_gb_per_s"] > 0
+    assert all(each["tokens_per_s"] > 0 for each in figures["prefill"])
+    assert figures["rows"]["ratio"] > 0
+    assert all(each["with_ms"] > 0 for each in figures["ahead"])
+    assert all(each["speed_up"] > 0 for each in figures["drafts"])
+    assert all(each["load_s"] > 0 for each in figures["loading"].values())
+    for line in tables(record):
+        assert line in printed
+    assert not list(scratch.iterdir()), "packed weights are removed again"
+
+
+@pytest.mark.parametrize("wrong", [["--runs", "0"], ["--layers", "x"], ["--what"]])
+def test_a_wrong_option_is_named(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        bench.main(wrong)
+    assert ended.value.code == 2
+    assert wrong[0] in capsys.readouterr().err
+
+
+def test_the_random_checkpoints_tokenizer_has_the_real_control_tokens() -> None:
+    tokenizer = Tokenizer(byte_tokenizer())
+    names = ("<|endoftext|>", "<|endoftext10|>", "<|endoftext11|>", "<|assistant|>", "<|end|>")
+    ids = [tokenizer.control_id(name) for name in names]
+    assert ids == [199_999, 200_010, 200_011, 200_019, 200_020]
+    assert [tokenizer.control_id(name) for name in ("<|user|>", "<|system|>")] == [200_021, 200_022]
+    encoded = tokenizer.encode_text("Hé <|end|>", after=200_021)
+    assert len(encoded) == len("Hé <|end|>".encode())
+    assert tokenizer.decode(encoded) == "Hé <|end|>"
