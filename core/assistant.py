@@ -31,8 +31,8 @@ LOGGER: Final = logging.getLogger(__name__)
 GREEDY: Final = SamplingOptions()
 ABOUT_BUNDLED: Final = (
     "It knows a small world, and says so beyond it: shapes, colours, numbers, animals, days, "
-    "months, opposites and capitals; pictures of coloured shapes and printed words; and the same "
-    "questions spoken in English."
+    "months, opposites and capitals; pictures of coloured shapes and printed words; the same "
+    "questions spoken in English; and plain sentences into German, French, Spanish and Italian."
 )
 ABOUT_OTHER: Final = "It reads, sees and hears whatever it was trained on."
 

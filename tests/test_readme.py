@@ -28,7 +28,7 @@ def test_table_of_skills_is_the_evaluation_that_is_shipped() -> None:
     [
         {"text"},
         {"picture questions", "printed words"},
-        {"transcription", "spoken questions"},
+        {"transcription, unseen voices", "spoken questions"},
         {"spoken questions on a picture"},
     ],
 )

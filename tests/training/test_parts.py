@@ -22,7 +22,7 @@ from core.training.parts import FILE_NAME, PARTS, load_parts, save_parts
 from core.training.start_from import tokenizer_of
 from tests.training import random_learner, small_raw_tokenizer, without_compiler
 
-SHIPPED = BUNDLED_FOLDER.parent / "next"
+SHIPPED = BUNDLED_FOLDER
 
 
 def nothing(what: str, num_done: int, num_all: int) -> None:
