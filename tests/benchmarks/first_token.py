@@ -23,11 +23,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from app.samples import Sample, load_samples
 from core.assistant import Assistant, open_assistant
 from core.config import ModelOptions
 from core.engine import EngineOptions
 from core.events import RouteSelected, TurnFinished
-from core.messages import AudioPart, Conversation, ImagePart, Message, Part, Role, TextPart
+from core.messages import Conversation, Message, Role
 from core.stats import TurnStats
 from tests.benchmarks.machine import in_words, machine_probe
 
@@ -47,7 +48,7 @@ def main(argv: Sequence[str]) -> int:
     print(f"page ready after {ready_s:.1f} s")
     nothing_kept = EngineOptions(num_kept_rows=0)  # every question is new
     assistant = open_assistant(None, ModelOptions(), engine_options=nothing_kept)
-    rows = [measure(assistant, sample) for sample in json.loads(_listing())]
+    rows = [measure(assistant, sample) for sample in load_samples(SAMPLES)]
     assistant.close()
     print(f"{'sample':<36}{'route':<15}{'first':>9}{'then (median)':>16}{'tokens/s':>10}")
     for row in rows:
@@ -78,10 +79,6 @@ def markdown_table(record: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _listing() -> str:
-    return (SAMPLES / "samples.json").read_text(encoding="utf-8")
-
-
 def page_ready_s() -> float:
     """Seconds from `launch.py` to a page that answers."""
     with socket.socket() as free:
@@ -104,20 +101,13 @@ def page_ready_s() -> float:
         server.wait(timeout=30)
 
 
-def measure(assistant: Assistant, sample: dict[str, str]) -> dict[str, str | float]:
+def measure(assistant: Assistant, sample: Sample) -> dict[str, str | float]:
     """Ask a sample several times; time to first token counts from submission."""
-    parts: list[Part] = []
-    if "image" in sample:
-        parts.append(ImagePart((SAMPLES / sample["image"]).read_bytes(), sample["image"]))
-    if "audio" in sample:
-        parts.append(AudioPart((SAMPLES / sample["audio"]).read_bytes(), sample["audio"]))
-    if "text" in sample:
-        parts.append(TextPart(sample["text"]))
-    conversation = Conversation((Message(Role.USER, tuple(parts)),))
+    conversation = Conversation((Message(Role.USER, sample.parts),))
     results = [_ask(assistant, conversation) for _ in range(NUM_RUNS)]
     first_tokens = [stats.time_to_first_token_ms for _, _, stats in results]
     return {
-        "title": sample["title"],
+        "title": sample.title,
         "route": results[0][0],
         "reply": results[0][1],
         "first_ms": round(first_tokens[0], 1),
