@@ -260,12 +260,11 @@ def run_world(arguments: list[str]) -> int:
 
 
 def run_bench(arguments: list[str]) -> int:
-    """Measure how fast models load and answer; in a process that nothing else has touched."""
-    import subprocess
-
+    """Measure how fast models load and answer, in a process that nothing else has touched."""
     quieten_libraries(None)
-    command = [sys.executable, "-W", "ignore", "-m", "tests.benchmarks.bench", *arguments]
-    return subprocess.call(command, cwd=ROOT)
+    from app.checks import run_benchmark
+
+    return run_benchmark(ROOT, arguments)
 
 
 COMMANDS = {
@@ -286,10 +285,7 @@ COMMANDS = {
         "measure the model that comes with Triad", run_eval, accept_all, ("run-time", "training")
     ),
     "bench": Command(
-        "how fast models load and answer on this machine",
-        run_bench,
-        accept_all,
-        ("run-time", "test"),
+        "how fast models load and answer here", run_bench, accept_all, ("run-time", "test")
     ),
     "ablation": Command(
         "show what each adapter is for, and what fine-tuning would have cost",

@@ -1,4 +1,4 @@
-"""What `launch.py test` runs: ruff, mypy and pytest, one after another, and their sum.
+"""What `launch.py test` runs: ruff, mypy and pytest, one after another, and their sum; and `bench`.
 
 Installs the programs, voices and typefaces that the tests need where it may; else it says how, and
 the tests that need them are skipped by name. `train`, `eval` and `world` have theirs installed here
@@ -179,3 +179,14 @@ def apt_get(command: str, *packages: str) -> int:
     if done.returncode != 0:
         print(f"{' '.join(arguments)} failed:\n{done.stdout}", file=sys.stderr, flush=True)
     return done.returncode
+
+
+def run_benchmark(root: Path, arguments: Sequence[str]) -> int:
+    """Measure how fast models load and answer here; returns the exit code.
+
+    Args:
+        root: the project's folder.
+        arguments: the benchmark's own.
+    """
+    command = [sys.executable, "-W", "ignore", "-m", "tests.benchmarks.bench", *arguments]
+    return subprocess.call(command, cwd=root)

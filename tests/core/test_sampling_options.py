@@ -13,7 +13,7 @@ from core.sampling_options import SamplingOptions
 
 
 def test_the_defaults_are_greedy_and_filter_nothing() -> None:
-    assert astuple(SamplingOptions()) == (512, 0.0, 1.0, 0, 0.0, None, ())
+    assert astuple(SamplingOptions()) == (512, 0.0, 1.0, 0, 0.0, None, (), "")
 
 
 @pytest.mark.parametrize(
