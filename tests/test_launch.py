@@ -395,7 +395,7 @@ def test_the_first_word_is_the_command(arguments: list[str], split: tuple[str, l
         (
             "xyz",
             "There is no command 'xyz': there are serve, chat, model, test, train, eval, "
-            "ablation, world.\n",
+            "bench, ablation, world.\n",
         ),
     ],
 )
