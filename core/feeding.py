@@ -64,7 +64,7 @@ class Feeder:
         """
         assert row.next_id is not None
         begun_s = time.perf_counter()
-        draft = row.lookup.draft(self._most_drafts(row), self._cost.ratio) if self._drafts else []
+        draft = row.draft(self._most_drafts(row), self._cost.ratio) if self._drafts else []
         embeddings = self._model.embed_token_ids(torch.tensor([[row.next_id, *draft]]))
         if draft:
             length = cache.length(row.slot)

@@ -84,6 +84,7 @@ class Row:
         self.num_bytes_a_pass = 0  # that the last pass read for this row; 0 where it was a prompt's
         self._num_bytes_read = 0
         self._num_drafts_taken = 0
+        self._num_looked_up = 0
         self._tokenizer, self._prediction = tokenizer, options.prediction
 
     def begin(self, inputs: ModelInputs, prefix: Prefix, num_context_tokens: int) -> None:
@@ -115,13 +116,17 @@ class Row:
         prefix = Prefix(keys, self.route, cache.regime(self.slot))
         return Kept(prefix, self.num_prompt_tokens, self.prompt_logits)
 
+    def draft(self, max_tokens: int, cost: float) -> list[int]:
+        """What will likely be sampled next, where feeding it along pays (PromptLookup.draft)."""
+        for token_id in self.reply_ids[self._num_looked_up :]:
+            self._lookup.push(token_id)
+        self._num_looked_up = len(self.reply_ids)
+        return self._lookup.draft(max_tokens, cost)
+
     @cached_property
-    def lookup(self) -> PromptLookup:
-        """Where the reply's tokens stood before."""
-        lookup = PromptLookup(self.prefix.keys.tolist(), self._predicted_ids())
-        for token_id in self.reply_ids:
-            lookup.push(token_id)
-        return lookup
+    def _lookup(self) -> PromptLookup:
+        """Made for the first pass that could have drafts."""
+        return PromptLookup(self.prefix.keys.tolist(), self._predicted_ids())
 
     def _predicted_ids(self) -> list[int]:
         if not self._prediction:
@@ -133,8 +138,6 @@ class Row:
         self.reply_ids.append(token_id)
         self._num_bytes_read += self.num_bytes_a_pass
         self.num_bytes_a_pass = 0
-        if "lookup" in self.__dict__:
-            self.lookup.push(token_id)
 
     def takes_draft(self) -> bool:
         """Whether the token just sampled has been fed already: then the one after it is next."""

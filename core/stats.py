@@ -103,10 +103,19 @@ def _first_number(path: Path) -> int:
 
 def resident_memory_bytes() -> int:
     """Resident memory of this process; 0 where the system does not tell."""
+    return process_memory_bytes("VmRSS")
+
+
+def process_memory_bytes(field: str) -> int:
+    """One of Linux' measures of this process' memory; 0 where the system does not tell.
+
+    Args:
+        field: as /proc/self/status calls it, such as "VmHWM" for the most it ever had.
+    """
     try:
         with Path("/proc/self/status").open(encoding="ascii") as status:
             for line in status:
-                if line.startswith("VmRSS:"):
+                if line.startswith(f"{field}:"):
                     return int(line.split()[1]) * 1024
     except OSError:
         pass

@@ -11,14 +11,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
+from unittest.mock import patch
 
 from core.config import ModelOptions
 from core.hub import BUNDLED_FOLDER
@@ -39,17 +42,17 @@ PREFILL_WORDS: Final = (64, 256, 1024)
 def main(argv: Sequence[str]) -> int:
     """Measure, print, and return the exit code."""
     options = _parser().parse_args(argv)
-    models: dict[str, Path] = {"bundled": BUNDLED_FOLDER}
+    name, folder = "bundled", BUNDLED_FOLDER
     if options.full:
-        folder = options.folder / f"random-{options.layers}-layers"
+        name, folder = "full", options.folder / f"random-{options.layers}-layers"
         if not folder.exists():
             print(f"Writing a random checkpoint of the real size to {folder}.", flush=True)
             write_checkpoint(folder, num_layers=options.layers)
-        models = {"full": folder}
+    print(f"Measuring {folder.name}.", flush=True)
     record: dict[str, Any] = {**_about(), "machine": machine_probe()}
-    for name, folder in models.items():
-        print(f"Measuring the {name} model: {folder.name}.", flush=True)
-        record[name] = measure(folder, options.runs, options.folder)
+    options.folder.mkdir(parents=True, exist_ok=True)
+    with packed_weights_in(options.folder):
+        record[name] = measure(folder, options.runs)
     print("\n".join([*tables(record), "", *in_words(record["machine"])]))
     print(json.dumps(record))
     if options.json:
@@ -57,17 +60,24 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def measure(folder: Path, num_runs: int, scratch: Path) -> dict[str, Any]:
-    """Everything about one model.
+@contextmanager
+def packed_weights_in(folder: Path) -> Iterator[None]:
+    """Inside, packed weights are kept in a new folder below this one, which goes in the end."""
+    with (
+        tempfile.TemporaryDirectory(dir=folder) as cache,
+        patch.dict(os.environ, XDG_CACHE_HOME=cache),
+    ):
+        yield
+
+
+def measure(folder: Path, num_runs: int) -> dict[str, Any]:
+    """Everything about one model, whose packed weights are not in the cache yet.
 
     Args:
         folder: the model.
         num_runs: of each measure; medians are kept.
-        scratch: where packed weights may be kept while it lasts.
     """
-    scratch.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=scratch) as cache:
-        loading = loads(str(folder), Path(cache))
+    loading = loads(folder)
     model = load_model(folder, ModelOptions(device="cpu"))
     tokenizer = Tokenizer.from_folder(folder)
     loaded = turns.Loaded(model, Processor.from_folder(folder, tokenizer, model.config))
@@ -91,19 +101,20 @@ def measure(folder: Path, num_runs: int, scratch: Path) -> dict[str, Any]:
 
 def _about() -> dict[str, Any]:
     """What was measured, with which packages."""
-    versions = {}
-    for package in PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = "not installed"
-    asked = ["git", "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False)
     return {
-        "commit": commit.stdout.strip() or "unknown",
+        "commit": _commit(),
         "python": platform.python_version(),
-        "versions": versions,
+        "versions": {package: version(package) for package in PACKAGES},
     }
+
+
+def _commit() -> str:
+    asked = ["git", "rev-parse", "--short", "HEAD"]
+    try:
+        done = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False)
+    except OSError:  # there need not be a git
+        return "unknown"
+    return done.stdout.strip() or "unknown"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -115,8 +126,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--full",
         action="store_true",
-        help="measure a random checkpoint of the real model's size instead (16 GB of memory and "
-        "20 GB of disk; written once)",
+        help="measure a random checkpoint of the real model's size instead; it is written once, 11 "
+        "GB, and its packed weights lie beside it while it is measured",
     )
     parser.add_argument("--runs", type=_positive, default=5, help="of each measure (default: 5)")
     parser.add_argument(

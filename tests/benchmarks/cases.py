@@ -29,7 +29,7 @@ class Case:
     conversation: Conversation
 
 
-def user(*parts: Part) -> Message:
+def said(*parts: Part) -> Message:
     """A person's message."""
     return Message(Role.USER, parts)
 
@@ -54,10 +54,10 @@ def cases() -> tuple[Case, ...]:
     """A turn of each route."""
     question = TextPart("Count from 1 to 20.")
     return (
-        Case("text", Conversation((user(question),))),
-        Case(f"{SPEECH_S:.0f} s of speech", Conversation((user(sound()),))),
-        Case(f"{PICTURE_PX} px picture", Conversation((user(picture(), question),))),
-        Case("picture + speech", Conversation((user(picture(), sound()),))),
+        Case("text", Conversation((said(question),))),
+        Case(f"{SPEECH_S:.0f} s of speech", Conversation((said(sound()),))),
+        Case(f"{PICTURE_PX} px picture", Conversation((said(picture(), question),))),
+        Case("picture + speech", Conversation((said(picture(), sound()),))),
     )
 
 
@@ -65,4 +65,4 @@ def long_text(num_words: int) -> Conversation:
     """A prompt whose words are few and come again and again."""
     words = "one two three four five six seven eight nine ten".split()
     text = " ".join(words[i * i % len(words)] for i in range(num_words))
-    return Conversation((user(TextPart(text)),))
+    return Conversation((said(TextPart(text)),))

@@ -111,7 +111,7 @@ def write_checkpoint(
 
 def byte_tokenizer() -> str:
     """The text of a tokenizer.json: single bytes, and the control tokens at their real places."""
-    names = [*sorted(pre_tokenizers.ByteLevel.alphabet())]
+    names = sorted(pre_tokenizers.ByteLevel.alphabet())
     names += [f"<t{number}>" for number in range(len(names), FIRST_CONTROL_ID)]
     tokenizer = Tokenizer(models.BPE({name: number for number, name in enumerate(names)}, []))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)

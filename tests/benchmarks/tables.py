@@ -92,7 +92,7 @@ def _loading(figures: Mapping[str, Any]) -> Iterator[str]:
         [
             name,
             f"{each['load_s']:.1f} s",
-            *(f"{each[key]:.1f} GB" if key in each else "?" for key in ("peak_gb", "resident_gb")),
+            *(f"{each[key]:.1f} GB" for key in ("peak_gb", "resident_gb")),
         ]
         for name, each in figures["loading"].items()
     ]

@@ -23,8 +23,16 @@ from core.router import ROUTES, route
 from core.sampling_options import SamplingOptions
 from core.stats import TurnStats
 from core.turn import Turn
-from tests.benchmarks.cases import NUM_REPLY_TOKENS, Case, cases, long_text, picture, reply, sound
-from tests.benchmarks.cases import user as said
+from tests.benchmarks.cases import (
+    NUM_REPLY_TOKENS,
+    Case,
+    cases,
+    long_text,
+    picture,
+    reply,
+    said,
+    sound,
+)
 
 GREEDY: Final = SamplingOptions(max_new_tokens=NUM_REPLY_TOKENS)
 NOTHING_KEPT: Final = EngineOptions(num_kept_rows=0, drafts=False)
@@ -54,12 +62,10 @@ class Answer:
 
     Args:
         stats: what the engine says of it.
-        text: the reply.
         gaps_ms: between one piece of the reply and the next.
     """
 
     stats: TurnStats
-    text: str
     gaps_ms: tuple[float, ...]
 
 
@@ -77,7 +83,7 @@ def answered(turn: Turn) -> Answer:
             raise RuntimeError(event.message)
         if isinstance(event, TurnFinished):
             gaps = tuple(1e3 * (later - earlier) for earlier, later in pairwise(moments))
-            return Answer(event.stats, event.text, gaps)
+            return Answer(event.stats, gaps)
     raise AssertionError("a turn without an end")
 
 
@@ -211,11 +217,9 @@ def drafts(loaded: Loaded, num_runs: int) -> list[dict[str, Any]]:
         {
             "name": name,
             "num_drafts_taken": taken[name],
-            "speed_up": round(_median(kept[False]) / max(_median(kept[True]), 1e-9), 2),
+            "speed_up": round(
+                statistics.median(kept[False]) / max(statistics.median(kept[True]), 1e-9), 2
+            ),
         }
         for name, kept in times.items()
     ]
-
-
-def _median(values: Sequence[float]) -> float:
-    return statistics.median(values)

@@ -22,8 +22,6 @@ from core.training.parts import FILE_NAME, PARTS, load_parts, save_parts
 from core.training.start_from import tokenizer_of
 from tests.training import random_learner, small_raw_tokenizer, without_compiler
 
-SHIPPED = BUNDLED_FOLDER
-
 
 def nothing(what: str, num_done: int, num_all: int) -> None:
     """Progress that nobody sees."""
@@ -56,12 +54,12 @@ def test_the_vocabulary_comes_along(tmp_path: Path) -> None:
 
 
 def test_the_shipped_base_answers_held_out_text() -> None:
-    raw = tokenizer_of(SHIPPED)
+    raw = tokenizer_of(BUNDLED_FOLDER)
     with pytest.MonkeyPatch.context() as patch:
         without_compiler(patch)
         learner = Learner(raw, 0, "cpu")
-    assert load_parts(learner, SHIPPED) == set(PARTS)
-    course = Course(learner, Tokenizer(raw.to_str()), Materials(SHIPPED, 0, 0, 0, nothing))
+    assert load_parts(learner, BUNDLED_FOLDER) == set(PARTS)
+    course = Course(learner, Tokenizer(raw.to_str()), Materials(BUNDLED_FOLDER, 0, 0, 0, nothing))
     encode, rng = course.row_encoder("held_out").encode, random.Random("shipped")
     rows = [encode(Dialogue((text_turn(rng, "held_out"),))) for _ in range(200)]
     right: list[bool] = []

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 import pytest
-import torch
 
 from core import row as row_module
 from core.engine import Engine, EngineOptions
 from core.model import Model
 from core.processor import Processor
-from core.sampler import Sampler
-from core.sampling_options import SamplingOptions
 from core.tokenizer import Tokenizer
 from tests.core.engine.harness import (
     OPTIONS,
@@ -21,6 +18,7 @@ from tests.core.engine.harness import (
     Start,
     Turns,
     recorder,
+    scripted,
 )
 from tests.tiny_tokenizer import tiny_tokenizer_json
 
@@ -80,14 +78,6 @@ def script(monkeypatch: pytest.MonkeyPatch, processor: Processor) -> Script:
     (letter,) = processor.tokenizer.encode_text("a")
 
     def play(token_ids: Sequence[int]) -> None:
-        class Scripted(Sampler):
-            def __init__(self, options: SamplingOptions) -> None:
-                super().__init__(options)
-                self._rest = iter(token_ids)
-
-            def next_token(self, logits: torch.Tensor) -> int:
-                return next(self._rest, letter)
-
-        monkeypatch.setattr(row_module, "Sampler", Scripted)
+        monkeypatch.setattr(row_module, "Sampler", scripted(token_ids, letter))
 
     return play

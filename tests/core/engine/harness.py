@@ -107,6 +107,20 @@ def recorder(turns: Turns, varied: bool) -> type[Sampler]:
     return Recorder
 
 
+def scripted(token_ids: Sequence[int], then: int) -> type[Sampler]:
+    """A sampler that plays given tokens in every turn, and one more for ever after."""
+
+    class Scripted(Sampler):
+        def __init__(self, options: SamplingOptions) -> None:
+            super().__init__(options)
+            self._rest = iter(token_ids)
+
+        def next_token(self, logits: torch.Tensor) -> int:
+            return next(self._rest, then)
+
+    return Scripted
+
+
 def without(logits: torch.Tensor, token_ids: list[int]) -> torch.Tensor:
     """Logits under which no token comes twice; random weights love to repeat themselves."""
     return logits.index_fill(0, torch.tensor(token_ids, dtype=torch.int64), -torch.inf)

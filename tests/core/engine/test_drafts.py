@@ -8,9 +8,8 @@ from typing import Any, Final
 import pytest
 import torch
 
-from core import feeding
+from core import feeding, row
 from core.drafting import NUM_DRAFTED
-from core.engine import Engine
 from core.messages import Conversation, Message, Role, TextPart
 from core.model import Model
 from core.processor import Processor
@@ -19,12 +18,14 @@ from tests.core.engine.harness import (
     BY_MODE,
     HELLO,
     OPTIONS,
+    SHORT,
     Script,
     Start,
     Turns,
     answer,
     failed,
     finished,
+    scripted,
     text_of_length,
 )
 from tests.tiny_checkpoint import ROPE_SWITCH
@@ -118,8 +119,8 @@ def test_a_turn_after_drafts_that_were_cut_off_answers_as_a_fresh_engine(
     engine = start(DRAFTING)
     ids = processor.tokenizer.encode_text(SAID)[:num_said]
     said = processor.tokenizer.decode(ids)
-    with monkeypatch.context() as scripted:
-        _stop_after(scripted, [*ids, processor.tokenizer.control_id("<|end|>")])
+    with monkeypatch.context() as played:
+        played.setattr(row, "Sampler", scripted(ids, processor.tokenizer.control_id("<|end|>")))
         assert answer(engine, HELLO, replace(LONG, prediction=SAID)) == said
     follow_up = Conversation(
         (
@@ -133,21 +134,6 @@ def test_a_turn_after_drafts_that_were_cut_off_answers_as_a_fresh_engine(
     assert turn.stats.num_reused_tokens > 0
 
 
-def _stop_after(monkeypatch: pytest.MonkeyPatch, token_ids: list[int]) -> None:
-    from core import row
-    from core.sampler import Sampler
-
-    class Scripted(Sampler):
-        def __init__(self, options: SamplingOptions) -> None:
-            super().__init__(options)
-            self._rest = iter(token_ids)
-
-        def next_token(self, logits: torch.Tensor) -> int:
-            return next(self._rest)
-
-    monkeypatch.setattr(row, "Sampler", Scripted)
-
-
 @pytest.mark.parametrize("num_prompt_tokens", range(ROPE_SWITCH - 6, ROPE_SWITCH + 1))
 def test_drafts_stop_at_the_rope_switch(
     num_prompt_tokens: int, start: Start, processor: Processor, sampled: Turns
@@ -158,11 +144,18 @@ def test_drafts_stop_at_the_rope_switch(
     assert sampled[0] == sampled[1]
 
 
-def test_rows_side_by_side_are_fed_a_token_each(start: Start, passes: list[int]) -> None:
-    alone = [answer(start(OPTIONS), conversation, LONG) for conversation in BY_MODE.values()]
+def test_a_row_that_others_join_and_leave_answers_as_without_drafts(
+    start: Start, passes: list[int]
+) -> None:
+    requests = [
+        (conversation, SHORT if number else LONG)
+        for number, conversation in enumerate(BY_MODE.values())
+    ]
+    alone = [answer(start(OPTIONS), *request) for request in requests]
     engine = start(replace(DRAFTING, max_rows=4))
-    turns = [engine.submit(conversation, LONG) for conversation in BY_MODE.values()]
+    turns = [engine.submit(*request) for request in requests]
     assert [finished(turn).text for turn in turns] == alone
+    assert passes, "the long one was alone in the end"
 
 
 def test_a_pass_with_drafts_that_fails_ends_its_turn_and_the_next_works(
@@ -180,6 +173,5 @@ def test_a_pass_with_drafts_that_fails_ends_its_turn_and_the_next_works(
 
 
 def test_no_drafts_where_they_are_not_wanted(start: Start, passes: list[int]) -> None:
-    engine: Engine = start(OPTIONS)
-    assert answer(engine, HELLO, replace(LONG, prediction=SAID))
+    assert answer(start(OPTIONS), HELLO, replace(LONG, prediction=SAID))
     assert not passes
