@@ -39,7 +39,8 @@ from core.training.loop import Schedule, Stage
 from core.training.materials import Materials
 
 NUM_VALIDATION: Final = 256
-GOING_ON_SHARE: Final = 0.4  # of the learning rate, for a model that is finished already
+GOING_ON_SHARE: Final = 0.5  # of the learning rate, for a model that is finished already
+NUM_HEAD_STEPS: Final = 150
 
 
 @dataclass
@@ -69,6 +70,13 @@ class Course:
     def rate(self, stage: str, learning_rate: float) -> float:
         """A stage's peak learning rate, lower where what is finished would be shaken by it."""
         return learning_rate * (GOING_ON_SHARE if stage in self.goes_on else 1.0)
+
+    def begins_with_head(self, stage: str, step: int) -> bool:
+        """Whether only an encoder's throw-away head learns in a step.
+
+        A finished encoder gets a new head, whose first gradients would undo what it knows.
+        """
+        return stage in self.goes_on and step < self.steps(NUM_HEAD_STEPS)
 
     def row_encoder(self, split: Split) -> RowEncoder:
         """Encodes dialogues whose media come from one split."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Final
 
 import numpy as np
@@ -51,10 +52,11 @@ def speech_encoder(course: Course) -> Stage:
     # A finished encoder needs no easy beginning.
     sorted_share, flat_share = (0.0, 0.0) if goes_on else (SORTED_SHARE, FLAT_START_SHARE)
 
-    def log_probs_of(mels: torch.Tensor) -> torch.Tensor:
+    def log_probs_of(mels: torch.Tensor, is_trunk_kept: bool = False) -> torch.Tensor:
         """Log probabilities of each frame's class, (num_frames, num_clips, num_classes)."""
         with learner.autocast():
-            hidden = encoder(mels.to(learner.device), None)
+            with torch.no_grad() if is_trunk_kept else nullcontext():
+                hidden = encoder(mels.to(learner.device), None)
             logits: torch.Tensor = head(hidden)
         return logits.float().log_softmax(-1).transpose(0, 1)
 
@@ -64,7 +66,8 @@ def speech_encoder(course: Course) -> Stage:
         # Short clips first, and undisturbed: alignments are found on them (SortaGrad, 1512.02595).
         progress = min(1.0, (step + 1) / (1 + sorted_share * schedule.num_steps))
         indices = _alike(clips, NUM_FRAMES_A_BATCH, 0.2 + 0.8 * progress, rng)
-        log_probs = log_probs_of(_padded(clips, indices, rng if progress == 1.0 else None))
+        mels_now = _padded(clips, indices, rng if progress == 1.0 else None)
+        log_probs = log_probs_of(mels_now, course.begins_with_head("speech_encoder", step))
         truth = [spoken.trained[index] for index in indices]
         found = spoken.loss(log_probs, truth)
         if step >= flat_share * schedule.num_steps:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Final
 
 import torch
@@ -39,10 +40,11 @@ def vision_encoder(course: Course) -> Stage:
     trunk = vision_encoder_parameters(learner)
     parameters = {**trunk, **{f"head.{n}": p for n, p in heads.named_parameters()}}
 
-    def guesses(batch: LabelledCrops) -> list[Guess]:
+    def guesses(batch: LabelledCrops, is_trunk_kept: bool = False) -> list[Guess]:
         """What the heads say of a batch's cells."""
         with learner.autocast():
-            patches = learner.encode_patches(batch.crops, batch.masks)
+            with torch.no_grad() if is_trunk_kept else nullcontext():
+                patches = learner.encode_patches(batch.crops, batch.masks)
             return heads.guesses(patches, *batch.patch_labels)
 
     def loss(step: int) -> torch.Tensor:
@@ -57,7 +59,8 @@ def vision_encoder(course: Course) -> Stage:
         if rng.random() < WHOLE_SHARE:
             has_text = (batch.characters > 0).any((1, 2))
             batch = augment(batch.without_padding(), has_text, rng)
-        return torch.stack([guess.loss() for guess in guesses(batch)]).sum()
+        is_trunk_kept = course.begins_with_head("vision_encoder", step)
+        return torch.stack([guess.loss() for guess in guesses(batch, is_trunk_kept)]).sum()
 
     @torch.no_grad()
     def validate() -> dict[str, float]:
