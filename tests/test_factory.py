@@ -26,7 +26,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_there_are_as_many_numbers_as_in_the_real_model() -> None:
     config = full_config()
-    base = {name: math.prod(shape) for name, shape in factory._base_shapes(config).items()}
+    base = {name: math.prod(shape) for name, shape in factory.base_shapes(config).items()}
     loras = {
         adapter: sum(map(math.prod, factory._lora_shapes(config, adapter).values()))
         for adapter in factory.RANKS

@@ -90,18 +90,18 @@ def write_checkpoint(
     partial.mkdir(parents=True)
     config = full_config(num_layers)
     generator = torch.Generator().manual_seed(seed)
-    base = _base_shapes(config)
+    base = base_shapes(config)
     native = json.loads(config.to_json_string(use_diff=False))
     if layout == "main":
         shapes = {main_name(name): shape for name, shape in base.items()}
         for adapter in RANKS:
             loras = _lora_shapes(config, adapter)
             shapes |= {main_lora_name(key): shape for key, shape in loras.items()}
-        _write_shards(partial, shapes, generator)
-        _write_json(partial / "config.json", main_json(native, RANKS))
+        write_shards(partial, shapes, generator)
+        write_json(partial / "config.json", main_json(native, RANKS))
     else:
-        _write_shards(partial, base, generator)
-        _write_json(partial / "config.json", native)
+        write_shards(partial, base, generator)
+        write_json(partial / "config.json", native)
         for adapter, rank in RANKS.items():
             _write_adapter(partial / f"{adapter}-lora", config, adapter, rank, generator)
     (partial / "tokenizer.json").write_text(byte_tokenizer(), encoding="utf-8")
@@ -162,7 +162,8 @@ def full_config(num_layers: int = NUM_LAYERS) -> Phi4MultimodalConfig:
     )
 
 
-def _base_shapes(config: Phi4MultimodalConfig) -> dict[str, tuple[int, ...]]:
+def base_shapes(config: Phi4MultimodalConfig) -> dict[str, tuple[int, ...]]:
+    """Every tensor but the adapters', by transformers' name; the head is the embedding."""
     with torch.device("meta"):
         skeleton = Phi4MultimodalForCausalLM(config)
     tensors = skeleton.state_dict()
@@ -199,9 +200,10 @@ def _shards(shapes: Mapping[str, tuple[int, ...]]) -> Iterator[dict[str, tuple[i
         yield shard
 
 
-def _write_shards(
+def write_shards(
     folder: Path, shapes: Mapping[str, tuple[int, ...]], generator: torch.Generator
 ) -> None:
+    """Write random tensors of these shapes, in shards, and their index."""
     shards = list(_shards(shapes))
     weight_map: dict[str, str] = {}
     for number, shard in enumerate(shards, start=1):
@@ -210,7 +212,7 @@ def _write_shards(
         save_file(tensors, folder / name, {"format": "pt"})
         weight_map |= dict.fromkeys(shard, name)
         print(f"  shard {number} of {len(shards)}", flush=True)
-    _write_json(folder / "model.safetensors.index.json", {"metadata": {}, "weight_map": weight_map})
+    write_json(folder / "model.safetensors.index.json", {"metadata": {}, "weight_map": weight_map})
 
 
 def _write_adapter(
@@ -224,11 +226,19 @@ def _write_adapter(
     shapes = {peft_lora_name(key): s for key, s in _lora_shapes(config, adapter).items()}
     tensors = {name: _tensor(name, shape, generator) for name, shape in shapes.items()}
     save_file(tensors, folder / "adapter_model.safetensors", {"format": "pt"})
-    _write_json(folder / "adapter_config.json", {"r": rank, "lora_alpha": 2 * rank})
+    write_json(folder / "adapter_config.json", _adapter_config(rank))
     print(f"  {adapter} adapter", flush=True)
 
 
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+def _adapter_config(rank: int) -> dict[str, Any]:
+    """As peft writes it; ours needs the rank and alpha alone."""
+    targets = r"model\.layers\.\d+\.\w+\.(qkv_proj|o_proj|gate_up_proj|down_proj)"
+    scale = {"r": rank, "lora_alpha": 2 * rank, "lora_dropout": 0.0, "bias": "none"}
+    return {"peft_type": "LORA", "target_modules": targets, "inference_mode": True, **scale}
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a file of a model's folder."""
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 

@@ -1,0 +1,58 @@
+"""OpenVINO on the text twin: int4 in groups of 128, exported by optimum-intel, for low latency.
+
+The twin is exported once, beside it. Runs in its own environment.
+Source: optimum-intel's documentation of OVModelForCausalLM.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+from optimum.intel import OVModelForCausalLM, OVWeightQuantizationConfig
+from worker import Clock, serve
+
+FOR_LATENCY = {"PERFORMANCE_HINT": "LATENCY"}
+PROMPT_ID = 72
+
+
+class OpenVino:
+    """The twin in OpenVINO.
+
+    Args:
+        folder: the text twin.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        exported = folder / "openvino-int4"
+        if not exported.exists():
+            export(folder, exported)
+        self._model = OVModelForCausalLM.from_pretrained(exported, ov_config=FOR_LATENCY)
+
+    def reply_ms(self, num_prompt: int, num_new: int, case: str) -> list[float]:
+        assert case == "text"
+        ids, clock = torch.full((1, num_prompt), PROMPT_ID), Clock()
+        self._model.generate(
+            input_ids=ids,
+            attention_mask=torch.ones_like(ids),
+            do_sample=False,
+            min_new_tokens=num_new,
+            max_new_tokens=num_new,
+            streamer=clock,
+        )
+        return clock.token_ms()
+
+
+def export(folder: Path, exported: Path) -> None:
+    """Export and quantize; the folder appears whole or not at all."""
+    partial = exported.with_name(f"{exported.name}.part")
+    int4 = OVWeightQuantizationConfig(bits=4, group_size=128, sym=False, ratio=1.0)
+    OVModelForCausalLM.from_pretrained(
+        folder, export=True, quantization_config=int4, compile=False
+    ).save_pretrained(partial)
+    partial.replace(exported)
+
+
+if __name__ == "__main__":
+    sys.exit(serve(OpenVino, ("openvino", "optimum-intel", "nncf")))
