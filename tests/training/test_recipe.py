@@ -138,6 +138,22 @@ def test_a_finished_model_goes_on_from_where_it_is(run: Run) -> None:
 
 
 @pytest.mark.espeak
+@pytest.mark.parametrize("name", ["vision_encoder", "speech_encoder"])
+def test_a_finished_encoder_stays_until_its_new_head_has_learned(run: Run, name: str) -> None:
+    options = recipe._parser().parse_args(["--work", str(run.work), *BARE])
+    course = recipe._course(options, Tokenizer(vocabulary.train_tokenizer().to_str()))
+    course.goes_on = frozenset(STAGES)
+    stage = STAGES[name](course)
+    heads = {key for key in stage.parameters if key.startswith("head.")}
+    assert heads
+    for step, learns in ((0, heads), (2, set(stage.parameters))):  # 2 of them at this scale
+        stage.loss(step).backward()
+        learned = {key for key, each in stage.parameters.items() if each.grad is not None}
+        assert heads <= learned <= learns
+    assert learned > heads
+
+
+@pytest.mark.espeak
 def test_parts_of_an_earlier_run_are_built_upon_and_not_trained_again(run: Run) -> None:
     out, work = run.out.with_name("built"), run.work.with_name("building")
     shutil.copytree(run.work / "materials", work / "materials")
