@@ -31,6 +31,9 @@ _NF4_OUT_MULTIPLE: Final = 32
 # Above so many rows PyTorch's int8 kernel, made for single tokens, loses to unpack-and-multiply.
 _INT8_PACKED_MAX_ROWS: Final = 32
 _INT8_MULTIPLE: Final = 16
+# The kernel rounds what it is given and what it returns to bfloat16. In float32, whose rows are to
+# say alone what they say side by side, a matrix that is unpacked in no time goes without it.
+_INT8_SMALL: Final = 2**17  # numbers in a matrix
 
 
 class Weight(Protocol):
@@ -173,10 +176,12 @@ class Int8Weight:
         """A kind for `restored`, and tensors."""
         return "int8", {"levels": self._levels, "scales": self._scales}
 
-    @property
-    def _has_kernel(self) -> bool:
+    def _takes_kernel(self, rows: torch.Tensor) -> bool:
+        """Whether rows (num, in) are multiplied by PyTorch's kernel."""
         sides_fit = all(side % _INT8_MULTIPLE == 0 for side in self._levels.shape)
-        return sides_fit and self._levels.device.type == "cpu"
+        is_few = rows.shape[0] <= _INT8_PACKED_MAX_ROWS
+        is_exact = rows.dtype == torch.float32 and self._levels.numel() < _INT8_SMALL
+        return sides_fit and is_few and not is_exact and self._levels.device.type == "cpu"
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -186,7 +191,7 @@ class Int8Weight:
     def multiply(self, x: torch.Tensor) -> torch.Tensor:
         """x (..., in) times the matrix's transpose."""
         rows = x.reshape(-1, x.shape[-1])
-        if self._has_kernel and rows.shape[0] <= _INT8_PACKED_MAX_ROWS:
+        if self._takes_kernel(rows):
             # Made for bfloat16, with sums in float32; far slower in float32.
             product = torch._weight_int8pack_mm(rows.bfloat16(), self._levels, self._scales)
             product = product.to(x.dtype)

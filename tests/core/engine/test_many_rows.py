@@ -110,6 +110,31 @@ def test_random_turns_side_by_side_say_what_each_says_alone(
     assert sum(reply.stats.num_reused_tokens > 0 for reply in replies) > NUM_TURNS // 4
 
 
+def test_logits_side_by_side_are_those_of_a_row_alone(
+    bundled: Callable[[EngineOptions], Assistant], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[torch.Tensor] = []
+    forward = Model.forward
+
+    def kept(model: Model, *args: Any, **kwargs: Any) -> torch.Tensor:
+        said.append(forward(model, *args, **kwargs).clone())
+        return said[-1]
+
+    monkeypatch.setattr(Model, "forward", kept)
+    assistant = bundled(EngineOptions(num_kept_rows=0, drafts=False))
+    sample = next(it for it in load_samples(SAMPLES) if it.title == "Describe a picture")
+    request = Conversation((Message(Role.USER, sample.parts),)), SamplingOptions(32)
+    finished(assistant.submit(*request))
+    alone = [logits for logits in said if len(logits) == 1]
+    said.clear()
+    for turn in [assistant.submit(*request) for _ in range(4)]:
+        finished(turn)
+    side_by_side = torch.cat([logits for logits in said if len(logits) > 1])
+    assert len(alone) > 8
+    for logits in alone[1:]:  # the first ends the prompt, which is read alone
+        assert float((side_by_side - logits).abs().amax(1).min()) < 1e-3
+
+
 def _wait_for_words(turn: Turn) -> None:
     """Until the turn has said something, or is over."""
     for event in turn.events():
