@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import torch
 
@@ -106,14 +106,15 @@ def resident_memory_bytes() -> int:
     return process_memory_bytes("VmRSS")
 
 
-def process_memory_bytes(field: str) -> int:
-    """One of Linux' measures of this process' memory; 0 where the system does not tell.
+def process_memory_bytes(field: str, process: int | Literal["self"] = "self") -> int:
+    """One of Linux' measures of a process' memory; 0 where the system does not tell.
 
     Args:
         field: as /proc/self/status calls it, such as "VmHWM" for the most it ever had.
+        process: its number (default: this one).
     """
     try:
-        with Path("/proc/self/status").open(encoding="ascii") as status:
+        with Path(f"/proc/{process}/status").open(encoding="ascii") as status:
             for line in status:
                 if line.startswith(f"{field}:"):
                     return int(line.split()[1]) * 1024

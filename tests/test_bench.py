@@ -18,12 +18,18 @@ from tests.tiny_tokenizer import write_tiny_tokenizer
 @pytest.fixture
 def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A tiny model whose context holds the benchmark's turns, in the bundled one's place."""
-    folder = write_tiny_tokenizer(write_tiny_checkpoint(tmp_path / "tiny"))
+    folder = write_long_tiny_model(tmp_path / "tiny")
+    monkeypatch.setattr(bench, "BUNDLED_FOLDER", folder)
+    return folder
+
+
+def write_long_tiny_model(folder: Path) -> Path:
+    """A tiny model whose context holds long prompts and pictures; returns its folder."""
+    write_tiny_tokenizer(write_tiny_checkpoint(folder))
     path = folder / "config.json"
     written = json.loads(path.read_text(encoding="utf-8")) | {"max_position_embeddings": 131_072}
     path.write_text(json.dumps(written), encoding="utf-8")
     (folder / "preprocessor_config.json").write_text('{"dynamic_hd": 1}', encoding="utf-8")
-    monkeypatch.setattr(bench, "BUNDLED_FOLDER", folder)
     return folder
 
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from transformers import AutoConfig, Phi3ForCausalLM
 
 from tests.benchmarks import factory
-from tests.benchmarks.peers import process
+from tests.benchmarks.bench import loaded_from
+from tests.benchmarks.peers import compare, process
 from tests.benchmarks.peers.compare import at_layers, summary
 from tests.benchmarks.peers.process import PEERS, Peer, PeerError, running
 from tests.benchmarks.text_twin import write_text_twin
+from tests.test_bench import write_long_tiny_model
 from tests.tiny_checkpoint import tiny_config
 
 ECHO = """
@@ -64,6 +67,31 @@ def test_packages_that_cannot_be_installed_are_named(
     peer = Peer("nobody", "with_nobody.py", ("triad-no-such-package==1",))
     with pytest.raises(PeerError, match=r"nobody was not installed(.|\n)*triad-no-such-package"):
         process.provide(peer, tmp_path)
+
+
+def test_ours_and_a_peers_answers_are_taken_in_turns(
+    echo: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compare, "provide", lambda peer, folder: Path(sys.executable))
+    monkeypatch.setattr(compare, "PREFILL_TOKENS", (40,))
+    folder = write_long_tiny_model(tmp_path / "tiny")
+    both = replace(echo, cases=("text", "picture"))
+    twins = replace(echo, name="twins", layers=(1, 2))
+    for num in twins.layers:
+        (tmp_path / f"text-twin-{num}-layers").mkdir()
+    wrong = replace(echo, name="wrong", script="with_nothing.py", cases=("text", "speech"))
+    found = compare.compare(loaded_from(folder), folder, (both, twins, wrong), tmp_path, 2)
+    assert [each["name"] for each in found] == ["echo", "twins", "wrong"]
+    assert "with_nothing.py" in found[2]["error"]
+    measures = found[0]["measures"]
+    assert list(measures) == [
+        *("first token, text", "a token, text", "first token, picture", "a token, picture"),
+        "prefill, 40 tokens",
+    ]
+    assert measures["a token, picture"]["theirs_ms"] == compare.NUM_PROMPT
+    assert measures["prefill, 40 tokens"]["theirs_ms"] == 40
+    assert all(each["ours_ms"] > 0 for each in measures.values())
+    assert found[1]["layers"] == [1, 2]
 
 
 def test_two_twins_are_carried_on_in_a_straight_line() -> None:

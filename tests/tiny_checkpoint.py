@@ -201,22 +201,9 @@ def main_json(native: dict[str, Any], ranks: Mapping[AdapterName, int]) -> dict[
         native: transformers' config.json.
         ranks: of the LoRAs; their alpha is twice as large.
     """
-    same = (
-        "vocab_size hidden_size intermediate_size num_hidden_layers num_attention_heads "
-        "num_key_value_heads hidden_act max_position_embeddings original_max_position_embeddings "
-        "rms_norm_eps tie_word_embeddings sliding_window bos_token_id eos_token_id pad_token_id"
-    ).split()
-    rope = native["rope_parameters"]
     return {
-        **{name: native[name] for name in same},
+        **decoder_json(native),
         "model_type": "phi4mm",
-        "rope_theta": rope["rope_theta"],
-        "partial_rotary_factor": rope["partial_rotary_factor"],
-        "rope_scaling": {
-            "type": "longrope",
-            "short_factor": rope["short_factor"],
-            "long_factor": rope["long_factor"],
-        },
         "audio_processor": {"name": "cascades", "config": _main_audio_json(native["audio_config"])},
         "embd_layer": {
             "embedding_cls": "image_audio",
@@ -230,6 +217,26 @@ def main_json(native: dict[str, Any], ranks: Mapping[AdapterName, int]) -> dict[
             },
         },
         **{f"{name}_lora": {"r": rank, "lora_alpha": 2 * rank} for name, rank in ranks.items()},
+    }
+
+
+def decoder_json(native: dict[str, Any]) -> dict[str, Any]:
+    """The decoder in the fields that Phi-4 is published with, from transformers' config.json."""
+    same = (
+        "vocab_size hidden_size intermediate_size num_hidden_layers num_attention_heads "
+        "num_key_value_heads hidden_act max_position_embeddings original_max_position_embeddings "
+        "rms_norm_eps tie_word_embeddings sliding_window bos_token_id eos_token_id pad_token_id"
+    ).split()
+    rope = native["rope_parameters"]
+    return {
+        **{name: native[name] for name in same},
+        "rope_theta": rope["rope_theta"],
+        "partial_rotary_factor": rope["partial_rotary_factor"],
+        "rope_scaling": {
+            "type": "longrope",
+            "short_factor": rope["short_factor"],
+            "long_factor": rope["long_factor"],
+        },
     }
 
 

@@ -78,9 +78,8 @@ def measure(folder: Path, num_runs: int) -> dict[str, Any]:
         num_runs: of each measure; medians are kept.
     """
     loading = loads(folder)
-    model = load_model(folder, ModelOptions(device="cpu"))
-    tokenizer = Tokenizer.from_folder(folder)
-    loaded = turns.Loaded(model, Processor.from_folder(folder, tokenizer, model.config))
+    loaded = loaded_from(folder)
+    model = loaded.model
     steps = {
         "routes": lambda: turns.routes(loaded, num_runs),
         "prefill": lambda: turns.prefill(loaded, PREFILL_WORDS, num_runs),
@@ -97,6 +96,13 @@ def measure(folder: Path, num_runs: int) -> dict[str, Any]:
         print(f"  {name}", flush=True)
         figures[name] = step()
     return figures
+
+
+def loaded_from(folder: Path) -> turns.Loaded:
+    """A model of which turns are measured."""
+    model = load_model(folder, ModelOptions(device="cpu"))
+    tokenizer = Tokenizer.from_folder(folder)
+    return turns.Loaded(model, Processor.from_folder(folder, tokenizer, model.config))
 
 
 def _about() -> dict[str, Any]:

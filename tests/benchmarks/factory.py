@@ -18,6 +18,7 @@ import math
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
@@ -85,28 +86,35 @@ def write_checkpoint(
     Returns:
         The folder.
     """
-    partial = folder.with_name(f"{folder.name}.part")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
     config = full_config(num_layers)
     generator = torch.Generator().manual_seed(seed)
     base = base_shapes(config)
     native = json.loads(config.to_json_string(use_diff=False))
-    if layout == "main":
-        shapes = {main_name(name): shape for name, shape in base.items()}
-        for adapter in RANKS:
-            loras = _lora_shapes(config, adapter)
-            shapes |= {main_lora_name(key): shape for key, shape in loras.items()}
-        write_shards(partial, shapes, generator)
-        write_json(partial / "config.json", main_json(native, RANKS))
-    else:
-        write_shards(partial, base, generator)
-        write_json(partial / "config.json", native)
-        for adapter, rank in RANKS.items():
-            _write_adapter(partial / f"{adapter}-lora", config, adapter, rank, generator)
-    (partial / "tokenizer.json").write_text(byte_tokenizer(), encoding="utf-8")
-    partial.replace(folder)
+    with appearing_whole(folder) as partial:
+        if layout == "main":
+            shapes = {main_name(name): shape for name, shape in base.items()}
+            for adapter in RANKS:
+                loras = _lora_shapes(config, adapter)
+                shapes |= {main_lora_name(key): shape for key, shape in loras.items()}
+            write_shards(partial, shapes, generator)
+            write_json(partial / "config.json", main_json(native, RANKS))
+        else:
+            write_shards(partial, base, generator)
+            write_json(partial / "config.json", native)
+            for adapter, rank in RANKS.items():
+                _write_adapter(partial / f"{adapter}-lora", config, adapter, rank, generator)
+        (partial / "tokenizer.json").write_text(byte_tokenizer(), encoding="utf-8")
     return folder
+
+
+@contextmanager
+def appearing_whole(folder: Path) -> Iterator[Path]:
+    """A new folder to write to, which takes this one's name when all is written."""
+    partial = folder.with_name(f"{folder.name}.part")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    yield partial
+    partial.replace(folder)
 
 
 def byte_tokenizer() -> str:

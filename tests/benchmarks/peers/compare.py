@@ -1,4 +1,4 @@
-"""Ours against every peer, on the same shapes, in turns: what `launch.py bench --peers` asks.
+"""Ours against every peer, on the same shapes, in turns.
 
 Each peer in its own process answers between ours, so that both meet the machine as it is in that
 minute. Leaves out: how a peer is installed and asked (process.py).
@@ -122,8 +122,8 @@ def summary(by_layers: Mapping[int, Times], num_all: int) -> dict[str, Any]:
 
 
 def at_layers(times: Mapping[int, float], num_layers: int) -> float:
-    """What so many layers take: as measured, or on the straight line through two measurements."""
-    if num_layers in times or len(times) == 1:
-        return times.get(num_layers, next(iter(times.values())))
+    """What so many layers take, on the straight line through two measurements; or the only one."""
     few, many = min(times), max(times)
+    if few == many:
+        return times[few]
     return times[few] + (times[many] - times[few]) / (many - few) * (num_layers - few)

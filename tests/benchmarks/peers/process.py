@@ -10,11 +10,13 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
+
+from core.stats import process_memory_bytes
 
 HERE: Final = Path(__file__).resolve().parent
 NUM_LINES_TOLD: Final = 15
@@ -120,27 +122,24 @@ class PeerProcess:
 
     def __init__(self, process: subprocess.Popen[str], errors: IO[str]) -> None:
         self._process, self._errors = process, errors
-        self.loaded = self._read()
+        self.loaded: dict[str, Any] = self._read()
 
     def reply_ms(self, num_prompt: int, num_new: int, case: str) -> list[float]:
         """What each token of a reply takes, in milliseconds; as worker.Engine says."""
-        asked = {"num_prompt": num_prompt, "num_new": num_new, "case": case}
-        return list(self._ask({"measure": "reply", **asked})["ms"])
-
-    def peak_gb(self) -> float:
-        """The most memory it had so far, in 10**9 bytes."""
-        return float(self._ask({"measure": "memory"})["peak_gb"])
-
-    def _ask(self, command: Mapping[str, Any]) -> dict[str, Any]:
         assert self._process.stdin is not None
+        asked = {"num_prompt": num_prompt, "num_new": num_new, "case": case}
         try:
-            self._process.stdin.write(json.dumps(command) + "\n")
+            self._process.stdin.write(json.dumps(asked) + "\n")
             self._process.stdin.flush()
         except BrokenPipeError:
             pass  # reading says why
-        return self._read()
+        return list(self._read())
 
-    def _read(self) -> dict[str, Any]:
+    def peak_gb(self) -> float:
+        """The most memory it had so far, in 10**9 bytes; 0.0 where the system does not tell."""
+        return process_memory_bytes("VmHWM", self._process.pid) / 1e9
+
+    def _read(self) -> Any:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
@@ -148,8 +147,7 @@ class PeerProcess:
             self._errors.seek(0)
             said = _last_lines(self._errors.read())
             raise PeerError(f"it ended with code {self._process.returncode}:\n{said}")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
+        return json.loads(line)
 
 
 @contextmanager

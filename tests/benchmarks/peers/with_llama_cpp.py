@@ -7,7 +7,6 @@ Source: the architecture "phi3" of llama.cpp, and its gguf package.
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -18,10 +17,8 @@ import numpy as np
 from gguf import GGMLQuantizationType, GGUFWriter, quants
 from llama_cpp import Llama
 from safetensors import safe_open
-from worker import serve
+from worker import NUM_CONTEXT, NUM_THREADS, PROMPT_ID, serve
 
-NUM_CONTEXT = 2048
-PROMPT_ID = 72
 NAMES = {
     "model.embed_tokens": "token_embd",
     "model.norm": "output_norm",
@@ -46,7 +43,7 @@ class LlamaCpp:
         if not path.exists():
             write_gguf(folder, path)
         self._llama = Llama(
-            str(path), n_ctx=NUM_CONTEXT, n_threads=os.cpu_count(), verbose=False, n_batch=512
+            str(path), n_ctx=NUM_CONTEXT, n_threads=NUM_THREADS, verbose=False, n_batch=512
         )
 
     def reply_ms(self, num_prompt: int, num_new: int, case: str) -> list[float]:

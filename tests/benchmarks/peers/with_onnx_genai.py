@@ -6,19 +6,16 @@ Source: onnxruntime-genai's documentation of its builder and its Python API.
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from itertools import pairwise
 from pathlib import Path
 
 import onnxruntime_genai as genai
-from worker import serve
-
-NUM_CONTEXT = 2048
-PROMPT_ID = 72
+from worker import NUM_CONTEXT, NUM_THREADS, PROMPT_ID, apart_ms, serve
 
 
 class OnnxGenAi:
@@ -32,7 +29,10 @@ class OnnxGenAi:
         built = folder / "onnx-int4"
         if not built.exists():
             build(folder, built)
-        self._model = genai.Model(str(built))
+        config = genai.Config(str(built))
+        threads = {"session_options": {"intra_op_num_threads": NUM_THREADS}}
+        config.overlay(json.dumps({"model": {"decoder": threads}}))
+        self._model = genai.Model(config)
 
     def reply_ms(self, num_prompt: int, num_new: int, case: str) -> list[float]:
         assert case == "text"
@@ -44,7 +44,7 @@ class OnnxGenAi:
         for _ in range(num_new):
             generator.generate_next_token()
             moments.append(time.perf_counter())
-        return [1e3 * (after - before) for before, after in pairwise(moments)]
+        return apart_ms(moments)
 
 
 def build(folder: Path, built: Path) -> None:

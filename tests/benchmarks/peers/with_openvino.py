@@ -11,10 +11,9 @@ from pathlib import Path
 
 import torch
 from optimum.intel import OVModelForCausalLM, OVWeightQuantizationConfig
-from worker import Clock, serve
+from worker import NUM_THREADS, PROMPT_ID, generated_ms, serve
 
-FOR_LATENCY = {"PERFORMANCE_HINT": "LATENCY"}
-PROMPT_ID = 72
+FOR_LATENCY = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": str(NUM_THREADS)}
 
 
 class OpenVino:
@@ -32,16 +31,7 @@ class OpenVino:
 
     def reply_ms(self, num_prompt: int, num_new: int, case: str) -> list[float]:
         assert case == "text"
-        ids, clock = torch.full((1, num_prompt), PROMPT_ID), Clock()
-        self._model.generate(
-            input_ids=ids,
-            attention_mask=torch.ones_like(ids),
-            do_sample=False,
-            min_new_tokens=num_new,
-            max_new_tokens=num_new,
-            streamer=clock,
-        )
-        return clock.token_ms()
+        return generated_ms(self._model, torch.full((1, num_prompt), PROMPT_ID), num_new)
 
 
 def export(folder: Path, exported: Path) -> None:

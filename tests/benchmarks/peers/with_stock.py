@@ -12,13 +12,12 @@ from typing import Any
 
 import torch
 from transformers import BitsAndBytesConfig, Phi4MultimodalForCausalLM
-from worker import Clock, serve
+from worker import PROMPT_ID, generated_ms, serve
 
 # 10 s of speech, 100 frames a second; a picture of one crop and its global view.
 NUM_FRAMES, NUM_AUDIO_TOKENS = 998, 125
 NUM_VIEWS, VIEW_PX, NUM_PATCHES, NUM_PICTURE_TOKENS = 2, 448, 32, 545
 ADAPTERS = {"speech": "speech", "picture": "vision"}
-PROMPT_ID = 72
 
 
 class Stock:
@@ -52,17 +51,7 @@ class Stock:
             self._model.disable_adapters()
         media_ids, media = self._media(case)
         ids = torch.tensor([media_ids + [PROMPT_ID] * num_prompt])
-        clock = Clock()
-        self._model.generate(
-            input_ids=ids,
-            attention_mask=torch.ones_like(ids),
-            **media,
-            do_sample=False,
-            min_new_tokens=num_new,
-            max_new_tokens=num_new,
-            streamer=clock,
-        )
-        return clock.token_ms()
+        return generated_ms(self._model, ids, num_new, **media)
 
     def _media(self, case: str) -> tuple[list[int], dict[str, torch.Tensor]]:
         """Placeholders of a medium, and random numbers of its shape: speed is the same."""

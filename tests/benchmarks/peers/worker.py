@@ -17,7 +17,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
-Command = dict[str, Any]
+PROMPT_ID = 72  # which token is asked does not matter
+NUM_CONTEXT = 2048
+NUM_THREADS = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
 
 
 class Engine(Protocol):
@@ -52,39 +54,47 @@ def serve(load: Callable[[Path], Engine], packages: Sequence[str]) -> int:
     }
     print(json.dumps(loaded), file=answers, flush=True)
     for line in sys.stdin:
-        print(json.dumps(_answer(engine, json.loads(line))), file=answers, flush=True)
+        print(json.dumps(engine.reply_ms(**json.loads(line))), file=answers, flush=True)
     return 0
 
 
-def _answer(engine: Engine, command: Command) -> dict[str, Any]:
-    if command["measure"] == "memory":
-        return {"peak_gb": _peak_gb()}
-    return {"ms": engine.reply_ms(command["num_prompt"], command["num_new"], command["case"])}
+def generated_ms(model: Any, ids: Any, num_new: int, **media: Any) -> list[float]:
+    """What each token of a greedy reply takes, where an engine has transformers' `generate`.
+
+    Args:
+        model: has `generate`.
+        ids: the prompt's tokens, a tensor of shape (1, num_tokens).
+        num_new: tokens of the reply.
+        media: what else `generate` is given.
+    """
+    clock = _Clock()
+    model.generate(
+        input_ids=ids,
+        attention_mask=ids.new_ones(ids.shape),
+        do_sample=False,
+        min_new_tokens=num_new,
+        max_new_tokens=num_new,
+        streamer=clock,
+        **media,
+    )
+    return apart_ms(clock.moments)
 
 
-def _peak_gb() -> float:
-    """The most memory that this process had, in 10**9 bytes; 0.0 where nobody tells."""
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-    except OSError:
-        return 0.0
-    return next(int(line.split()[1]) * 1024 / 1e9 for line in lines if line.startswith("VmHWM"))
+def apart_ms(moments: Sequence[float]) -> list[float]:
+    """Milliseconds from each moment, in seconds, to the next."""
+    return [1e3 * (after - before) for before, after in pairwise(moments)]
 
 
-class Clock:
-    """A streamer of transformers' `generate` that keeps when each token came."""
+class _Clock:
+    """A streamer that keeps when the prompt and each token came."""
 
     def __init__(self) -> None:
-        self._moments: list[float] = []
+        self.moments: list[float] = []
 
     def put(self, value: object) -> None:
         """Called with the prompt at first, and then with each token."""
         del value
-        self._moments.append(time.perf_counter())
+        self.moments.append(time.perf_counter())
 
     def end(self) -> None:
         """Called after the last token."""
-
-    def token_ms(self) -> list[float]:
-        """What each token took, the first one from the prompt on."""
-        return [1e3 * (after - before) for before, after in pairwise(self._moments)]
