@@ -16,7 +16,7 @@ from transformers.models.phi4_multimodal.configuration_phi4_multimodal import (
     Phi4MultimodalVisionConfig,
 )
 
-from core.training.draw import PATCH_PX, VIEW_PX
+from core.training.patch_labels import PATCH_PX, VIEW_PX
 
 MAX_CROPS: Final = 1  # a picture is one crop and its global view
 ADAPTER_RANKS: Final = {"vision": 32, "speech": 32}

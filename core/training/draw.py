@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import dataclass
-from functools import cache
 from typing import Final
 
 import numpy as np
@@ -19,7 +18,7 @@ from PIL import Image, ImageDraw
 
 from core.training.camera import Warp, expose, sample_view, warp_of
 from core.training.fonts import TRAINED_FACES
-from core.training.items import COLOURS, SHAPES, Item, Scene
+from core.training.items import COLOURS, Item, Scene
 from core.training.lettering import (
     Box,
     Colour,
@@ -30,21 +29,20 @@ from core.training.lettering import (
     set_lines,
     set_word,
 )
+from core.training.patch_labels import (
+    CHARACTERS,
+    SCENE_PX,
+    char_labels,
+    labels_of,
+    no_shapes,
+)
 from core.training.shapes import draw_label, draw_shape
 
-SCENE_PX: Final = 280  # the picture's longer side
-VIEW_PX: Final = 140  # what the vision encoder sees of it: one crop
-PATCH_PX: Final = 14  # of the view
-NUM_PATCHES: Final = VIEW_PX // PATCH_PX  # along a side
-CELLS_PER_PATCH: Final = 2  # along a line of text: half patches, 7 px of the view
 ASPECTS: Final = ((280, 280), (280, 210), (210, 280))  # width, height: square, camera, upright
-CHARACTERS: Final = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 CANVAS_SCALE: Final = 2  # pixels of the canvas to one of the picture
 MARGIN_PX: Final = 120  # of the canvas, around a sheet that is seen from a slant
 FLAT_SHARE: Final = 0.35  # of the pictures are no camera's
-SHAPE_SHARE: Final = 0.12  # a shape counts where it covers this much of a patch
-LETTER_SHARE: Final = 0.2  # a letter, of half a patch
 INK_DISTANCE: Final = 95  # in RGB, between a shape's colour and its ground
 SHADE: Final = 12  # how far an ink may be from its colour, in each of red, green and blue
 # Of a third of the picture's shorter side: how far a shape reaches from its centre.
@@ -60,9 +58,10 @@ class Drawing:
 
     Args:
         picture: uint8, shape (height, width, 3), 280 on its longer side.
-        shape_labels, colour_labels: uint8, shape (10, 10), for the patches of the vision encoder's
-            view, in which white fills a picture up that is not square; 0 is "nothing", else one
-            more than the index into SHAPES or COLOURS.
+        shape_labels, colour_labels, size_labels, place_labels: uint8, shape (10, 10), for the
+            patches of the vision encoder's view, in which white fills a picture up that is not
+            square: of the shape that a patch is part of; 0 is "nothing", else one more than the
+            index into SHAPES, COLOURS, SIZES or PLACES.
         char_labels: uint8, shape (10, 20), for the left and right halves of those patches; 0 is
             "nothing", else one more than the index into CHARACTERS, whatever the letter's case.
     """
@@ -70,7 +69,16 @@ class Drawing:
     picture: np.ndarray
     shape_labels: np.ndarray
     colour_labels: np.ndarray
+    size_labels: np.ndarray
+    place_labels: np.ndarray
     char_labels: np.ndarray
+
+    @property
+    def patch_labels(self) -> np.ndarray:
+        """All that is said of patches, shape (4, 10, 10): shapes, colours, sizes, places."""
+        return np.stack(
+            [self.shape_labels, self.colour_labels, self.size_labels, self.place_labels]
+        )
 
 
 @dataclass(frozen=True)
@@ -118,7 +126,7 @@ def draw(scene: Scene, faces: tuple[str, ...] = TRAINED_FACES) -> Drawing:
     is_flat = rng.random() < FLAT_SHARE
     sheet = _lay_out(rng, scene, faces, is_flat)
     picture, owners = _seen(rng, sheet, is_flat)
-    return Drawing(picture, *_labels(scene, owners))
+    return Drawing(picture, *labels_of(scene, owners))
 
 
 def draw_practice(number: int, faces: tuple[str, ...] = TRAINED_FACES) -> Drawing:
@@ -136,9 +144,8 @@ def draw_practice(number: int, faces: tuple[str, ...] = TRAINED_FACES) -> Drawin
     ground = _ground(rng, Scene((), "text", 0), is_flat)
     lines = set_lines(rng, CHARACTERS, faces, size, ground)
     picture, owners = _seen(rng, Sheet(size, ground, ground, (), lines), is_flat)
-    nothing = np.zeros((NUM_PATCHES, NUM_PATCHES), np.uint8)
     text = "".join(line.text for line in lines).replace(" ", "")
-    return Drawing(picture, nothing, nothing, _char_labels(text, owners))
+    return Drawing(picture, *no_shapes(), char_labels(text, owners))
 
 
 def _seen(rng: random.Random, sheet: Sheet, is_flat: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -331,60 +338,3 @@ def _is_in_place(warp: Warp, sheet: Sheet, off_centre: float) -> bool:
     seen = warp.to_picture(centres * CANVAS_SCALE + MARGIN_PX)
     is_whole = (seen > radii).all() and (seen < sides - radii).all()
     return bool(is_whole and (np.abs(seen / sides * 3 - thirds - 0.5) < off_centre).all())
-
-
-# Labels
-
-
-def _labels(scene: Scene, owners: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Shapes and colours of the patches, characters of their halves, as in Drawing.
-
-    Args:
-        scene: what is shown.
-        owners: uint8, shape (height, width): number of the shape or letter there, from 1; or 0.
-    """
-    patches = (NUM_PATCHES, NUM_PATCHES)
-    if scene.word:
-        nothing = np.zeros(patches, np.uint8)
-        return nothing, nothing, _char_labels(scene.word, owners)
-    covered = _coverage(owners, *patches, len(scene.items) + 1)
-    most = covered[..., 1:].argmax(-1) + 1
-    most[covered[..., 1:].max(-1) < SHAPE_SHARE] = 0
-    for number in range(1, len(scene.items) + 1):
-        if not (most == number).any():  # a small one between four patches: where most of it lies
-            most.flat[covered[..., number].argmax()] = number
-    shapes = [0, *(SHAPES.index(item.shape) + 1 for item in scene.items)]
-    colours = [0, *(list(COLOURS).index(item.colour) + 1 for item in scene.items)]
-    return (
-        np.array(shapes, np.uint8)[most],
-        np.array(colours, np.uint8)[most],
-        np.zeros((NUM_PATCHES, NUM_PATCHES * CELLS_PER_PATCH), np.uint8),
-    )
-
-
-def _char_labels(text: str, owners: np.ndarray) -> np.ndarray:
-    """Which character of the text, which has no spaces, each half patch shows."""
-    covered = _coverage(owners, NUM_PATCHES, NUM_PATCHES * CELLS_PER_PATCH, len(text) + 1)
-    most = covered[..., 1:].argmax(-1) + 1
-    most[covered[..., 1:].sum(-1) < LETTER_SHARE] = 0
-    labels = [0, *(CHARACTERS.index(letter) + 1 for letter in text.lower())]
-    return np.array(labels, np.uint8)[most]
-
-
-def _coverage(owners: np.ndarray, num_rows: int, num_columns: int, num_owners: int) -> np.ndarray:
-    """What share of each cell each owner covers: float64, shape (rows, columns, num_owners)."""
-    height, width = owners.shape
-    cells = _cell_index(num_rows, num_columns)[:height, :width]
-    index = cells * num_owners + owners
-    counts = np.bincount(index.ravel(), minlength=num_rows * num_columns * num_owners)
-    cell_px = (SCENE_PX // num_rows) * (SCENE_PX // num_columns)
-    return counts.reshape(num_rows, num_columns, num_owners) / cell_px
-
-
-@cache
-def _cell_index(num_rows: int, num_columns: int) -> np.ndarray:
-    """The number of the cell that a pixel lies in: shape (280, 280)."""
-    rows = np.arange(SCENE_PX) // (SCENE_PX // num_rows)
-    columns = np.arange(SCENE_PX) // (SCENE_PX // num_columns)
-    cells: np.ndarray = rows[:, None] * num_columns + columns[None, :]
-    return cells

@@ -15,8 +15,8 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer as RawTokenizer
 
 from core.training.architecture import ADAPTER_RANKS, MAX_CROPS
-from core.training.draw import PATCH_PX, VIEW_PX
 from core.training.learner import Learner
+from core.training.patch_labels import PATCH_PX, VIEW_PX
 
 ABOUT: Final = """# Triad's bundled model
 

@@ -20,13 +20,15 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 import numpy as np
+import torch
 from PIL import Image
 
 from audio.log_mel import log_mel
-from core.training.draw import PATCH_PX, VIEW_PX, Drawing, draw, draw_practice
+from core.training.draw import Drawing, draw, draw_practice
 from core.training.exchange import Exchange, Split
 from core.training.fonts import HELD_OUT_FACES, TRAINED_FACES
 from core.training.media import Clip, ClipKind, Clips, Pictures
+from core.training.patch_labels import PATCH_PX, VIEW_PX
 from core.training.picture_pairs import ask_about_two
 from core.training.scene_list import scene_at
 from core.training.scenes import ask_about
@@ -55,7 +57,9 @@ CLIP_SHARES: Final[dict[ClipKind, float]] = {
 }
 # Files whose source decides what a medium is.
 ROOT: Final = Path(__file__).resolve().parents[2]
-_DRAWING: Final = "camera draw facts fonts items lettering scene_list scenes shapes".split()
+_DRAWING: Final = (
+    "camera draw facts fonts items lettering patch_labels scene_list scenes shapes".split()
+)
 DRAWN_BY: Final = (*(f"core/training/{name}.py" for name in _DRAWING), "vision/tiles.py")
 SPOKEN_BY: Final = (
     *(f"core/training/{name}.py" for name in ("room", "speech", "voices")),
@@ -83,7 +87,7 @@ def make_pictures(
     shapes = {
         "views": ((num, 3, VIEW_PX, VIEW_PX), np.uint8),
         "masks": ((num, NUM_PATCHES, NUM_PATCHES), np.bool_),
-        "labels": ((num, 2, NUM_PATCHES, NUM_PATCHES), np.uint8),
+        "labels": ((num, 4, NUM_PATCHES, NUM_PATCHES), np.uint8),
         "characters": ((num, NUM_PATCHES, 2 * NUM_PATCHES), np.uint8),
     }
     wanted = {"num": num, "first": first, "made_by": fingerprint(DRAWN_BY)}
@@ -139,7 +143,7 @@ def _arrays(drawings: Sequence[Drawing]) -> Drawn:
     return {
         "views": np.round((views + 1) * 127.5).astype(np.uint8),
         "masks": np.stack([tile.patch_mask[1].numpy() for tile in tiles]),
-        "labels": np.stack([np.stack([d.shape_labels, d.colour_labels]) for d in drawings]),
+        "labels": np.stack([drawing.patch_labels for drawing in drawings]),
         "characters": np.stack([d.char_labels for d in drawings]),
     }
 
@@ -225,15 +229,18 @@ def _in_pool(
 ) -> Iterator[tuple[int, Made]]:
     starts = range(0, num, CHUNK)
     # Spawned, not forked: a fork of a process with torch's threads can hang.
-    with ProcessPoolExecutor(mp_context=get_context("spawn"), initializer=_end_with_parent) as pool:
+    with ProcessPoolExecutor(mp_context=get_context("spawn"), initializer=_begin_worker) as pool:
         futures = [pool.submit(make, split, start, min(start + CHUNK, num)) for start in starts]
         for start, future in zip(starts, futures, strict=True):
             yield start, future.result()
             progress(f"{name} ({split})", min(start + CHUNK, num), num)
 
 
-def _end_with_parent() -> None:
-    """In a worker: leave when the recipe is killed, instead of drawing on for nobody."""
+def _begin_worker() -> None:
+    """In a worker: one thread, as there is a worker a core; and leave when the recipe is killed,
+    instead of drawing on for nobody.
+    """
+    torch.set_num_threads(1)
 
     def watch() -> None:
         parent = parent_process()

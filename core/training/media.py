@@ -45,7 +45,7 @@ class Pictures:
         views: uint8, shape (num, 3, 140, 140): the one crop, as vision/tiles.py cuts it; the
             global view is the same picture.
         masks: bool, shape (num, 10, 10): False where a patch of the crop lies in the padding.
-        labels: uint8, shape (num, 2, 10, 10): shape and colour of each patch.
+        labels: uint8, shape (num, 4, 10, 10): shape, colour, size and place of each patch.
         characters: uint8, shape (num, 10, 20): the character of each half patch.
     """
 

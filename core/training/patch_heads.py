@@ -14,19 +14,28 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from core.training.draw import CHARACTERS
 from core.training.examples import IGNORED
 from core.training.learner import pooled
-from core.training.scenes import COLOURS, SHAPES
+from core.training.patch_labels import CHARACTERS
+from core.training.scenes import COLOURS, PLACES, SHAPES, SIZES
 
 NUM_CLASSES: Final = {
     "shape": len(SHAPES) + 1,
     "colour": len(COLOURS) + 1,
+    "size": len(SIZES) + 1,
+    "place": len(PLACES) + 1,
     "character": len(CHARACTERS) + 1,
 }
-CELLS: Final = {"shape": 1, "colour": 1, "character": 2}  # in a patch, side by side
-# Most patches show no shape, colour or character.
-NOTHING_WEIGHTS: Final = {"shape": 0.2, "colour": 0.2, "character": 0.03}
+# In a patch, side by side.
+CELLS: Final = {"shape": 1, "colour": 1, "size": 1, "place": 1, "character": 2}
+# Most patches show no shape and no character.
+NOTHING_WEIGHTS: Final = {
+    "shape": 0.2,
+    "colour": 0.2,
+    "size": 0.2,
+    "place": 0.2,
+    "character": 0.03,
+}
 
 
 @dataclass(frozen=True)
@@ -46,7 +55,9 @@ class Guess:
     nothing_weight: float
 
     def loss(self) -> torch.Tensor:
-        """Weighted mean cross entropy."""
+        """Weighted mean cross entropy; 0 where nothing is asked."""
+        if not bool((self.labels != IGNORED).any()):
+            return self.logits.sum() * 0.0
         weight = torch.ones(self.logits.shape[1], device=self.logits.device)
         weight[0] = self.nothing_weight
         return F.cross_entropy(self.logits.float(), self.labels, weight, ignore_index=IGNORED)

@@ -13,10 +13,10 @@ from typing import Final
 
 import torch
 
-from core.training.draw import CELLS_PER_PATCH, NUM_PATCHES, PATCH_PX
 from core.training.examples import IGNORED
 from core.training.learner import picture_tensors
 from core.training.media import Pictures
+from core.training.patch_labels import CELLS_PER_PATCH, NUM_PATCHES, PATCH_PX
 
 MIRRORED_SHARE: Final = 0.5  # of the batches of shapes
 INVERTED_SHARE: Final = 0.3  # of the batches of text
@@ -29,7 +29,7 @@ class LabelledCrops:
     Args:
         crops: float32, shape (num, 3, 140, 140), in [-1, 1].
         masks: bool, shape (num, 10, 10), False where a patch is padding.
-        shapes, colours: int64, shape (num, 10, 10).
+        shapes, colours, sizes, places: int64, shape (num, 10, 10).
         characters: int64, shape (num, 10, 20).
     """
 
@@ -37,16 +37,19 @@ class LabelledCrops:
     masks: torch.Tensor
     shapes: torch.Tensor
     colours: torch.Tensor
+    sizes: torch.Tensor
+    places: torch.Tensor
     characters: torch.Tensor
 
     @property
-    def patch_labels(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Shapes, colours and characters, IGNORED in padding."""
-        shapes, colours = (
-            it.masked_fill(~self.masks, IGNORED) for it in (self.shapes, self.colours)
-        )
+    def patch_labels(self) -> tuple[torch.Tensor, ...]:
+        """Shapes, colours, sizes, places and characters, IGNORED in padding."""
+        of_patches = (self.shapes, self.colours, self.sizes, self.places)
         cells = self.masks.repeat_interleave(CELLS_PER_PATCH, 2)
-        return shapes, colours, self.characters.masked_fill(~cells, IGNORED)
+        return (
+            *(labels.masked_fill(~self.masks, IGNORED) for labels in of_patches),
+            self.characters.masked_fill(~cells, IGNORED),
+        )
 
     def without_padding(self) -> LabelledCrops:
         """As in the global view: what fills a picture up counts as picture."""
@@ -63,9 +66,10 @@ class LabelledCrops:
 def labelled_crops(pictures: Pictures, indices: Sequence[int]) -> LabelledCrops:
     """Some pictures with their labels."""
     crops, masks = picture_tensors(pictures, tuple(indices))
-    both = torch.from_numpy(pictures.labels[list(indices)]).long()
+    labels = torch.from_numpy(pictures.labels[list(indices)]).long()
     characters = torch.from_numpy(pictures.characters[list(indices)]).long()
-    return LabelledCrops(crops, masks, both[:, 0], both[:, 1], characters)
+    shapes, colours, sizes, places = labels.unbind(1)
+    return LabelledCrops(crops, masks, shapes, colours, sizes, places, characters)
 
 
 def joined(batches: Sequence[LabelledCrops]) -> LabelledCrops:
@@ -75,7 +79,7 @@ def joined(batches: Sequence[LabelledCrops]) -> LabelledCrops:
 
 
 def augment(batch: LabelledCrops, has_text: torch.Tensor, rng: random.Random) -> LabelledCrops:
-    """A batch without padding, changed by chance.
+    """A batch without padding, changed by chance; nobody is asked for the places that were.
 
     Args:
         batch: its masks are all True.
@@ -83,6 +87,7 @@ def augment(batch: LabelledCrops, has_text: torch.Tensor, rng: random.Random) ->
             colours nobody asks for.
         rng: decides everything.
     """
+    batch = replace(batch, places=torch.full_like(batch.places, IGNORED))
     if rng.random() < MIRRORED_SHARE:
         batch = batch.mirrored(~has_text)
     batch = _moved(batch, rng.randrange(NUM_PATCHES), rng.randrange(NUM_PATCHES))
@@ -101,5 +106,7 @@ def _moved(batch: LabelledCrops, num_rows: int, num_columns: int) -> LabelledCro
         batch.masks.roll(by_patch, (1, 2)),
         batch.shapes.roll(by_patch, (1, 2)),
         batch.colours.roll(by_patch, (1, 2)),
+        batch.sizes.roll(by_patch, (1, 2)),
+        batch.places.roll(by_patch, (1, 2)),
         batch.characters.roll((num_rows, num_columns * CELLS_PER_PATCH), (1, 2)),
     )

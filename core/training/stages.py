@@ -2,7 +2,7 @@
 
     text             base language model; frozen for good afterwards
     vision_encoder   the vision encoder on its own: what does each patch show?
-    vision_projector projector alone, then
+    vision_projector projector alone: which words does each token show? then
     vision_joint     projector + encoder, then
     vision           projector + vision LoRA, then
     vision_pairs     projector + vision LoRA, on two pictures in one question

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from typing import Final
+from typing import Final, get_args
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -19,11 +20,17 @@ from core.training.locality import begin_whitened
 from core.training.loop import Schedule, Stage
 from core.training.patch_heads import Guess, PatchHeads
 from core.training.picture_augment import LabelledCrops, augment, joined, labelled_crops
+from core.training.word_alignment import WordTargets
 
 NUM_WHITENED: Final = 256  # pictures that the first layer's components are taken from
 NUM_ENCODER_STEPS: Final = 3000
 BATCH_SIZE: Final = 64
 WHOLE_SHARE: Final = 0.6  # of the batches are seen as the global view is: padding is picture
+MOVED_SHARE: Final = 0.5  # of these are moved and mirrored, and not asked for places
+NUM_POINTED_AT: Final = 6000  # pictures that the projector learns words from
+NUM_POINTED: Final = 128  # of them in a step
+_IMAGE_EMBED: Final = "model.embed_tokens_extend.image_embed."
+_PROJECTIONS: Final = ("img_projection_up", "img_projection_down")
 PAIRS_SHARE: Final = 0.6  # the rest are single pictures, not to forget them
 
 
@@ -57,8 +64,9 @@ def vision_encoder(course: Course) -> Stage:
         ]
         batch = joined(sources)
         if rng.random() < WHOLE_SHARE:
-            has_text = (batch.characters > 0).any((1, 2))
-            batch = augment(batch.without_padding(), has_text, rng)
+            batch = batch.without_padding()
+            if rng.random() < MOVED_SHARE:
+                batch = augment(batch, (batch.characters > 0).any((1, 2)), rng)
         is_trunk_kept = course.begins_with_head("vision_encoder", step)
         return torch.stack([guess.loss() for guess in guesses(batch, is_trunk_kept)]).sum()
 
@@ -82,17 +90,52 @@ def vision_encoder_parameters(learner: Learner) -> dict[str, nn.Parameter]:
 
 
 def vision_projector_parameters(learner: Learner) -> dict[str, nn.Parameter]:
-    prefix = "model.embed_tokens_extend.image_embed."
-    names = ("img_projection_up", "img_projection_down", "global_img", "sub_img")
-    return learner.parameters(*(prefix + name for name in names))
+    """The projector, and what stands at the ends of a picture's rows and of its views."""
+    names = (*_PROJECTIONS, "global_img", "sub_img")
+    return learner.parameters(*(_IMAGE_EMBED + name for name in names))
 
 
 def vision_projector(course: Course) -> Stage:
-    """The vision projector alone; encoder and language model are frozen."""
-    parameters = vision_projector_parameters(course.learner)
-    schedule = Schedule(course.steps(100), course.rate("vision_projector", 3e-3))
-    make = _maker(course, picture_dialogue)
-    return dialogue_stage(course, "vision_projector", parameters, schedule, 32, make)
+    """The vision projector alone: what a token shows becomes the words for it.
+
+    Encoder and language model are frozen, and neither is run but to read pictures once.
+    """
+    learner = course.learner
+    targets = WordTargets(course.tokenizer, learner.decoder.embed_tokens.weight)
+    pictures = {split: _with_shapes(course, split) for split in get_args(Split)}
+
+    def shown(split: Split, indices: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        """The projector's tokens of global views, (num, 25, hidden), and the patches' labels."""
+        kept = course.picture_encodings(split, tuple(indices))
+        rows = torch.stack([kept[index][0][0] for index in indices]).to(learner.device)
+        labels = course.materials.shown(split, indices).labels
+        return learner.project_picture(rows.float()), torch.from_numpy(labels).long()
+
+    def prepare() -> None:
+        for split, indices in pictures.items():
+            course.picture_encodings(split, indices)
+
+    def loss(step: int) -> torch.Tensor:
+        rng = random.Random(f"vision_projector-{step}")
+        projected, labels = shown("train", rng.choices(pictures["train"], k=NUM_POINTED))
+        wanted, is_shown = targets.of_tokens(labels.to(learner.device))
+        return targets.loss(projected, wanted, is_shown)
+
+    @torch.no_grad()
+    def validate() -> dict[str, float]:
+        projected, labels = shown("held_out", pictures["held_out"][:NUM_VALIDATION])
+        return targets.shares_heard(projected, labels.to(learner.device))
+
+    parameters = learner.parameters(*(_IMAGE_EMBED + name for name in _PROJECTIONS))
+    learner.freeze_all_but(parameters)
+    schedule = Schedule(course.steps(800), course.rate("vision_projector", 3e-3))
+    return Stage("vision_projector", parameters, schedule, loss, validate, prepare)
+
+
+def _with_shapes(course: Course, split: Split) -> tuple[int, ...]:
+    """The first pictures of a split that show shapes."""
+    labels = course.materials.pictures(split).labels[:NUM_POINTED_AT]
+    return tuple(np.flatnonzero(labels[:, 0].any((1, 2))).tolist())
 
 
 def vision_joint(course: Course) -> Stage:

@@ -13,21 +13,18 @@ import pytest
 from PIL import Image
 
 from core.training import draw as draw_module
-from core.training.draw import (
+from core.training.draw import SHADE, Drawing, draw, draw_practice
+from core.training.fonts import HELD_OUT_FACES, TRAINED_FACES
+from core.training.items import COLOURS, PLACES, SHAPES, SIZES, Item, Scene
+from core.training.lettering import Lettering, set_lines
+from core.training.patch_labels import (
     CELLS_PER_PATCH,
     CHARACTERS,
     NUM_PATCHES,
     PATCH_PX,
     SCENE_PX,
-    SHADE,
     VIEW_PX,
-    Drawing,
-    draw,
-    draw_practice,
 )
-from core.training.fonts import HELD_OUT_FACES, TRAINED_FACES
-from core.training.items import COLOURS, PLACES, SHAPES, SIZES, Item, Scene
-from core.training.lettering import Lettering, set_lines
 from core.training.scene_list import scene_at
 from core.training.scenes import sample_scene
 
@@ -83,8 +80,8 @@ def test_beside_the_picture_there_is_nothing() -> None:
     for seed in range(60):
         drawing = draw(sample_scene(random.Random(seed)))
         num_rows, num_columns = (math.ceil(side / STEP) for side in drawing.picture.shape[:2])
-        for labels in (drawing.shape_labels, drawing.colour_labels):
-            assert labels.shape == (NUM_PATCHES, NUM_PATCHES)
+        assert drawing.patch_labels.shape == (4, NUM_PATCHES, NUM_PATCHES)
+        for labels in drawing.patch_labels:
             assert not labels[num_rows:].any()
             assert not labels[:, num_columns:].any()
         assert drawing.char_labels.shape == (NUM_PATCHES, NUM_PATCHES * CELLS_PER_PATCH)
@@ -145,6 +142,18 @@ def test_every_shape_is_seen_in_its_own_third_of_the_picture(shape: str, place: 
         height_px, width_px, _ = drawing.picture.shape
         assert row - 0.15 < (rows.mean() + 0.5) * STEP / height_px * 3 < row + 1.15
         assert column - 0.15 < (columns.mean() + 0.5) * STEP / width_px * 3 < column + 1.15
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("place", range(len(PLACES)))
+def test_a_patch_tells_the_size_and_the_place_of_its_shape(place: int, size: str) -> None:
+    for seed in range(4):
+        drawing = draw(one_shape("ring", "blue", place, seed, size))
+        is_labelled = drawing.shape_labels > 0
+        assert set(drawing.size_labels[is_labelled]) == {SIZES.index(size) + 1}
+        assert set(drawing.place_labels[is_labelled]) == {place + 1}
+        assert not drawing.size_labels[~is_labelled].any()
+        assert not drawing.place_labels[~is_labelled].any()
 
 
 def num_red(scene: Scene) -> int:
@@ -237,8 +246,7 @@ def test_practice_sheets_are_full_of_letters_that_are_labelled() -> None:
     shown = Counter[str]()
     for number in range(40):
         drawing = draw_practice(number)
-        assert not drawing.shape_labels.any()
-        assert not drawing.colour_labels.any()
+        assert not drawing.patch_labels.any()
         rows = drawing.char_labels.any(1).sum()
         assert rows >= 3
         shown.update(

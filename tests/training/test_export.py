@@ -24,13 +24,14 @@ from core.tokenizer import Tokenizer
 from core.training.architecture import ADAPTER_RANKS
 from core.training.course import picture_tokens
 from core.training.dialogues import Dialogue, PictureRef, SoundRef, Turn, UserPart
-from core.training.draw import VIEW_PX, Drawing, draw
+from core.training.draw import Drawing, draw
 from core.training.examples import IGNORED, Batch, MediaTokens, RowEncoder
 from core.training.export import export
 from core.training.items import Item, Scene
 from core.training.learner import Learner, picture_encodings, sound_encodings
 from core.training.materials import VIEW
 from core.training.media import Clip, Clips, Pictures
+from core.training.patch_labels import VIEW_PX
 from core.training.start_from import start_from
 from tests.core.reference import Reference
 from tests.media import picture_file
@@ -56,8 +57,8 @@ class Exported:
     def pictures(self) -> Pictures:
         d, tiles = self.drawing, self.tiles
         views = np.round((tiles.pixel_values[1:].numpy() + 1) * 127.5).astype(np.uint8)
-        labels = np.stack([d.shape_labels, d.colour_labels])[None]
-        return Pictures(views, tiles.patch_mask[1:].numpy(), labels, d.char_labels[None])
+        masks = tiles.patch_mask[1:].numpy()
+        return Pictures(views, masks, d.patch_labels[None], d.char_labels[None])
 
     @property
     def clips(self) -> Clips:

@@ -15,7 +15,7 @@ from transformers import Phi4MultimodalForCausalLM
 
 from audio.log_mel import log_mel
 from core.training.course import picture_tokens
-from core.training.draw import ASPECTS, PATCH_PX, draw
+from core.training.draw import ASPECTS, draw
 from core.training.examples import IGNORED, Batch
 from core.training.fonts import HELD_OUT_FACES
 from core.training.learner import (
@@ -26,6 +26,7 @@ from core.training.learner import (
 )
 from core.training.materials import VIEW, _draw_chunk
 from core.training.media import Clip, Clips, Pictures
+from core.training.patch_labels import PATCH_PX
 from core.training.scene_list import scene_at
 from tests.media import picture_file
 from tests.training import random_learner, small_tokenizer, without_compiler

@@ -179,7 +179,7 @@ def test_pictures_hold_what_was_drawn(tmp_path: Path, calls: list[str]) -> None:
     drawn = draw(scene_at("train", 8), TRAINED_FACES)
     pictures = made_in(tmp_path).pictures("train")
     assert len(pictures) == 9
-    assert np.array_equal(pictures.labels[8], [drawn.shape_labels, drawn.colour_labels])
+    assert np.array_equal(pictures.labels[8], drawn.patch_labels)
     assert np.array_equal(pictures.characters[8], drawn.char_labels)
     assert pictures.views.dtype == np.uint8
     assert not pictures.labels[:][:, 0][~pictures.masks[:]].any()
@@ -208,7 +208,7 @@ def test_pictures_of_scenes_are_found_wherever_they_are(tmp_path: Path, calls: l
     for place, number in enumerate((word, 3, word)):
         drawn = draw(scene_at("train", number), TRAINED_FACES)
         assert np.array_equal(shown.characters[place], drawn.char_labels)
-        assert np.array_equal(shown.labels[place], [drawn.shape_labels, drawn.colour_labels])
+        assert np.array_equal(shown.labels[place], drawn.patch_labels)
     assert np.array_equal(shown.views[1], made.pictures("train").views[3])
     assert np.array_equal(shown.masks[1], made.pictures("train").masks[3])
 

@@ -17,7 +17,8 @@ from tests.training import needs_voices, small_tokenizer, without_compiler
 
 SHARE_OF_MEDIA = "0.012"
 SHARE_OF_STEPS = "0.015"
-REPLYING = tuple(name for name in STAGES if not name.endswith("_encoder"))
+ALONE = ("vision_encoder", "vision_projector", "speech_encoder")  # without the language model
+REPLYING = tuple(name for name in STAGES if name not in ALONE)
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +63,11 @@ def test_replies_are_better_than_the_best_blind_guess(
 @pytest.mark.espeak
 def test_the_vision_encoder_sees_colours(figures: dict[str, dict[str, float]]) -> None:
     assert figures["vision_encoder"]["colour"] > 2 / len(COLOURS)  # shapes take it longer
+
+
+@pytest.mark.espeak
+def test_the_vision_projector_says_colours(figures: dict[str, dict[str, float]]) -> None:
+    assert figures["vision_projector"]["colour"] > 2 / len(COLOURS)
 
 
 @pytest.mark.espeak

@@ -12,18 +12,19 @@ import pytest
 import torch
 from torch import nn
 
-from core.training.draw import CHARACTERS
 from core.training.examples import IGNORED
-from core.training.items import COLOURS, SHAPES
+from core.training.items import COLOURS, PLACES, SHAPES, SIZES
 from core.training.learner import pooled
 from core.training.materials import NUM_PATCHES
 from core.training.media import Pictures
 from core.training.patch_heads import CELLS, NUM_CLASSES, Guess, PatchHeads
+from core.training.patch_labels import CHARACTERS
 from core.training.picture_augment import labelled_crops
 
 WIDTH = 6
-MARK = 3  # any label
-SHAPES_MAP, COLOURS_MAP = 0, 1
+MARK = 2  # any label
+SHAPES_MAP = 0
+KINDS = tuple(enumerate(("shape", "colour", "size", "place")))
 
 
 def blank_pictures(num: int = 1) -> Pictures:
@@ -32,7 +33,7 @@ def blank_pictures(num: int = 1) -> Pictures:
     return Pictures(
         np.zeros((num, 3, 1, 1), np.uint8),
         np.ones((num, side, side), np.bool_),
-        np.zeros((num, 2, side, side), np.uint8),
+        np.zeros((num, 4, side, side), np.uint8),
         np.zeros((num, side, 2 * side), np.uint8),
     )
 
@@ -56,7 +57,7 @@ ALL = torch.ones(1, NUM_PATCHES, NUM_PATCHES, dtype=torch.bool)
 
 
 @pytest.mark.parametrize(("row", "column"), [(0, 0), (0, 9), (3, 4), (4, 3), (5, 5), (9, 9)])
-@pytest.mark.parametrize(("kind", "name"), [(SHAPES_MAP, "shape"), (COLOURS_MAP, "colour")])
+@pytest.mark.parametrize(("kind", "name"), KINDS)
 def test_a_patch_is_one_of_four_cells_of_its_token(
     kind: int, name: str, row: int, column: int
 ) -> None:
@@ -149,8 +150,22 @@ def test_cells_that_show_nothing_count_less_and_are_not_hits() -> None:
     assert guess.accuracy() == 0.5
 
 
+def test_a_kind_that_nothing_is_asked_of_costs_nothing() -> None:
+    logits = torch.ones(2, 3, requires_grad=True)
+    loss = Guess("place", logits, torch.tensor([IGNORED, IGNORED]), 0.2).loss()
+    loss.backward()
+    assert float(loss.detach()) == 0.0
+    assert logits.grad is not None and not bool(logits.grad.any())
+
+
 def test_there_is_a_class_for_everything_and_one_for_nothing() -> None:
-    expected = {"shape": len(SHAPES), "colour": len(COLOURS), "character": len(CHARACTERS)}
+    expected = {
+        "shape": len(SHAPES),
+        "colour": len(COLOURS),
+        "size": len(SIZES),
+        "place": len(PLACES),
+        "character": len(CHARACTERS),
+    }
     assert {name: num - 1 for name, num in NUM_CLASSES.items()} == expected
     said = guesses(blank_pictures(), ALL)
     assert {name: guess.logits.shape[1] - 1 for name, guess in said.items()} == {

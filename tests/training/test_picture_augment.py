@@ -7,8 +7,8 @@ import random
 import pytest
 import torch
 
-from core.training.draw import NUM_PATCHES, PATCH_PX, VIEW_PX
 from core.training.examples import IGNORED
+from core.training.patch_labels import NUM_PATCHES, PATCH_PX, VIEW_PX
 from core.training.picture_augment import LabelledCrops, augment, joined
 
 NUM = 6
@@ -24,7 +24,9 @@ def painted() -> LabelledCrops:
     characters = torch.randint(1, 37, (NUM, side, 2 * side)) * HAS_TEXT[:, None, None]
     planes = [spread(labels) for labels in (shapes, colours, characters)]
     crops = torch.stack(planes, 1) / 100
-    return LabelledCrops(crops, torch.ones_like(shapes).bool(), shapes, colours, characters)
+    masks = torch.ones_like(shapes).bool()
+    sizes, places = shapes % 3, colours + 1  # told from those that are painted
+    return LabelledCrops(crops, masks, shapes, colours, sizes, places, characters)
 
 
 def spread(labels: torch.Tensor) -> torch.Tensor:
@@ -38,6 +40,13 @@ def test_labels_move_with_their_pixels(seed: int) -> None:
     found = augment(painted(), HAS_TEXT, random.Random(seed))
     for plane, labels in enumerate((found.shapes, found.colours, found.characters)):
         torch.testing.assert_close(found.crops[:, plane].abs() * 100, spread(labels))
+    assert torch.equal(found.sizes, found.shapes % 3)
+
+
+def test_nobody_is_asked_where_a_shape_was() -> None:
+    found = augment(painted(), HAS_TEXT, random.Random(0))
+    assert bool((found.places == IGNORED).all())
+    assert not bool((found.sizes == IGNORED).any())
 
 
 def test_everything_happens_and_text_is_never_mirrored() -> None:
