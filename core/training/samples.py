@@ -34,7 +34,7 @@ PICTURES: Final = {
             Item("square", "orange", "large", BOTTOM_RIGHT),
         ),
         "",
-        10,
+        4,
     ),
     "piano": Scene((), "piano", 5),
 }
@@ -42,7 +42,7 @@ CLIPS: Final = {
     "triangle": ("How many sides does a triangle have?", Voice("espeak-ng", "en-us+f2", 150)),
     "france": ("What is the capital of France?", Voice("espeak-ng", "en-gb+m3", 150)),
     "circle-colour": ("What colour is the circle?", Voice("espeak-ng", "en-us+f5", 150, 55)),
-    "brown-dog": ("The brown dog is behind the house.", Voice("espeak-ng", "en-us+f2", 150)),
+    "brown-dog": ("The brown dog is behind the house.", Voice("espeak-ng", "en-us+m1", 150)),
 }
 SAMPLES: Final = (
     {"title": "A sum", "text": "What is 7 plus 5?"},
