@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
+from torch import nn
 
 from core.tokenizer import Tokenizer
 from core.training.items import COLOURS, PLACES, SHAPES, SIZES
@@ -90,3 +92,21 @@ def test_what_is_heard_is_counted_where_one_shape_is_shown(targets: WordTargets)
     assert set(targets.shares_heard(as_stars, shown).values()) == {0.5}
     of_one, _ = targets.of_tokens(labels((4, 4, RED_STAR), (8, 8, (*BLUE_RING[:3], 0))))
     assert targets.shares_heard(of_one, shown) == {"shape": 1, "colour": 1, "size": 1, "place": 0.5}
+
+
+def test_a_projector_learns_the_words_from_what_tokens_show(targets: WordTargets) -> None:
+    torch.manual_seed(0)
+    kinds = [torch.randint(1, len(words) + 1, (40, 5, 5)) for words in SAID.values()]
+    shown = torch.stack(kinds, 1).repeat_interleave(2, 2).repeat_interleave(2, 3)
+    told = [F.one_hot(kind.flatten(1), 10).float() for kind in kinds]
+    features = torch.cat(told, -1) @ torch.randn(40, 48) + 0.1 * torch.randn(40, 25, 48)
+    projector = nn.Sequential(nn.Linear(48, 96), nn.GELU(), nn.Linear(96, HIDDEN))
+    optimizer = torch.optim.AdamW(projector.parameters(), lr=1e-2)
+    before = targets.shares_heard(projector(features[30:]).detach(), shown[30:])
+    for _ in range(150):
+        loss = targets.loss(projector(features[:30]), *targets.of_tokens(shown[:30]))
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    after = targets.shares_heard(projector(features[30:]).detach(), shown[30:])
+    assert all(after[kind] > max(0.9, before[kind] + 0.2) for kind in SAID), (before, after)
