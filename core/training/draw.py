@@ -3,7 +3,8 @@
 A third of the pictures stay flat, as a drawing that somebody attaches; the others are seen by a
 camera: a sheet or a screen, on a desk or filling the view. The labels follow the same warp; they
 train the vision encoder on its own, before the language model sees a picture.
-Leaves out: the scene's content (scenes.py), lettering (lettering.py), the camera (camera.py).
+Leaves out: the scene's content (scenes.py), lettering (lettering.py), the camera (camera.py), what
+a patch counts as (patch_labels.py).
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from core.training.draw import Drawing, draw, draw_practice
 from core.training.exchange import Exchange, Split
 from core.training.fonts import HELD_OUT_FACES, TRAINED_FACES
 from core.training.media import Clip, ClipKind, Clips, Pictures
-from core.training.patch_labels import PATCH_PX, VIEW_PX
+from core.training.patch_labels import NUM_PATCHES, PATCH_PX, VIEW_PX
 from core.training.picture_pairs import ask_about_two
 from core.training.scene_list import scene_at
 from core.training.scenes import ask_about
@@ -42,7 +42,6 @@ Progress = Callable[[str, int, int], None]  # what is made, how many are done, o
 Made = TypeVar("Made")
 Drawn = dict[str, np.ndarray]  # the fields of Pictures
 MakePictures = Callable[[Split, int, int], Drawn]  # of a split, from one number to another
-NUM_PATCHES: Final = VIEW_PX // PATCH_PX
 VIEW: Final = TileOptions(crop_px=VIEW_PX, patch_px=PATCH_PX, max_crops=1)
 CHUNK: Final = 200
 # Words are learned by heart where each comes in one picture: shapes need fewer.

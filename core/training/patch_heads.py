@@ -2,7 +2,8 @@
 
 They ask twice: each patch, and each token that pooling makes of two by two patches, because that
 is all the decoder will see. A token has to tell its four patches apart, and the order of the
-letters in them. Leaves out: the stage (vision_stages.py) and where labels come from (draw.py).
+letters in them.
+Leaves out: the stage (vision_stages.py) and where labels come from (patch_labels.py).
 """
 
 from __future__ import annotations

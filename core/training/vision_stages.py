@@ -29,9 +29,9 @@ WHOLE_SHARE: Final = 0.6  # of the batches are seen as the global view is: paddi
 MOVED_SHARE: Final = 0.5  # of these are moved and mirrored, and not asked for places
 NUM_POINTED_AT: Final = 6000  # pictures that the projector learns words from
 NUM_POINTED: Final = 128  # of them in a step
+PAIRS_SHARE: Final = 0.6  # the rest are single pictures, not to forget them
 _IMAGE_EMBED: Final = "model.embed_tokens_extend.image_embed."
 _PROJECTIONS: Final = ("img_projection_up", "img_projection_down")
-PAIRS_SHARE: Final = 0.6  # the rest are single pictures, not to forget them
 
 
 def vision_encoder(course: Course) -> Stage:
@@ -108,8 +108,8 @@ def vision_projector(course: Course) -> Stage:
         """The projector's tokens of global views, (num, 25, hidden), and the patches' labels."""
         kept = course.picture_encodings(split, tuple(indices))
         rows = torch.stack([kept[index][0][0] for index in indices]).to(learner.device)
-        labels = course.materials.shown(split, indices).labels
-        return learner.project_picture(rows.float()), torch.from_numpy(labels).long()
+        labels = torch.from_numpy(course.materials.pictures(split).labels[list(indices)]).long()
+        return learner.project_picture(rows.float()), labels.to(learner.device)
 
     def prepare() -> None:
         for split, indices in pictures.items():
@@ -118,13 +118,11 @@ def vision_projector(course: Course) -> Stage:
     def loss(step: int) -> torch.Tensor:
         rng = random.Random(f"vision_projector-{step}")
         projected, labels = shown("train", rng.choices(pictures["train"], k=NUM_POINTED))
-        wanted, is_shown = targets.of_tokens(labels.to(learner.device))
-        return targets.loss(projected, wanted, is_shown)
+        return targets.loss(projected, *targets.of_tokens(labels))
 
     @torch.no_grad()
     def validate() -> dict[str, float]:
-        projected, labels = shown("held_out", pictures["held_out"][:NUM_VALIDATION])
-        return targets.shares_heard(projected, labels.to(learner.device))
+        return targets.shares_heard(*shown("held_out", pictures["held_out"][:NUM_VALIDATION]))
 
     parameters = learner.parameters(*(_IMAGE_EMBED + name for name in _PROJECTIONS))
     learner.freeze_all_but(parameters)

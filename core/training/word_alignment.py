@@ -4,7 +4,7 @@ The base model has learned to answer questions about scenes that are told in wor
 picture's token points where "large", "red", "star", "top" and "left" point together, it finds
 there what it looks for, before any adapter has learned to look elsewhere. Text is left out: its
 letters have an order, which a sum of words has not.
-Leaves out: the stage (vision_stages.py) and where labels come from (draw.py).
+Leaves out: the stage (vision_stages.py) and where labels come from (patch_labels.py).
 """
 
 from __future__ import annotations

@@ -15,10 +15,9 @@ from torch import nn
 from core.training.examples import IGNORED
 from core.training.items import COLOURS, PLACES, SHAPES, SIZES
 from core.training.learner import pooled
-from core.training.materials import NUM_PATCHES
 from core.training.media import Pictures
 from core.training.patch_heads import CELLS, NUM_CLASSES, Guess, PatchHeads
-from core.training.patch_labels import CHARACTERS
+from core.training.patch_labels import CHARACTERS, NUM_PATCHES
 from core.training.picture_augment import labelled_crops
 
 WIDTH = 6

@@ -7,11 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from core.tokenizer import Tokenizer
-from core.training.items import COLOURS, PLACES, SHAPES, SIZES
+from core.training.draw import draw
+from core.training.items import COLOURS, PLACES, SHAPES, SIZES, Item, Scene
 from core.training.patch_labels import NUM_PATCHES
-from core.training.vocabulary import train_tokenizer
 from core.training.word_alignment import NOTHING_WEIGHT, SAID, WordTargets
+from tests.training import small_raw_tokenizer, small_tokenizer
 
 HIDDEN = 64
 RED_STAR = (SHAPES.index("star"), list(COLOURS).index("red"), SIZES.index("large"), 0)
@@ -19,19 +19,14 @@ BLUE_RING = (SHAPES.index("ring"), list(COLOURS).index("blue"), SIZES.index("sma
 
 
 @pytest.fixture(scope="module")
-def tokenizer() -> Tokenizer:
-    return Tokenizer(train_tokenizer().to_str())
-
-
-@pytest.fixture(scope="module")
-def embeddings(tokenizer: Tokenizer) -> torch.Tensor:
+def embeddings() -> torch.Tensor:
     torch.manual_seed(0)
-    return torch.randn(tokenizer.full.get_vocab_size(), HIDDEN) + 0.5
+    return torch.randn(small_raw_tokenizer().get_vocab_size(), HIDDEN) + 0.5
 
 
 @pytest.fixture(scope="module")
-def targets(tokenizer: Tokenizer, embeddings: torch.Tensor) -> WordTargets:
-    return WordTargets(tokenizer, embeddings)
+def targets(embeddings: torch.Tensor) -> WordTargets:
+    return WordTargets(small_tokenizer(), embeddings)
 
 
 def labels(*shown: tuple[int, int, tuple[int, ...]]) -> torch.Tensor:
@@ -42,25 +37,29 @@ def labels(*shown: tuple[int, int, tuple[int, ...]]) -> torch.Tensor:
     return maps
 
 
-def said(tokenizer: Tokenizer, embeddings: torch.Tensor, words: str) -> torch.Tensor:
-    ids = [id_ for word in words.split() for id_ in tokenizer.encode_text(f" {word}")]
+def said(embeddings: torch.Tensor, words: str) -> torch.Tensor:
+    ids = [id_ for word in words.split() for id_ in small_tokenizer().encode_text(f" {word}")]
     mean = embeddings.mean(0)
     return mean + (embeddings[ids] - mean).sum(0)
 
 
-def test_there_are_words_for_every_label() -> None:
-    assert tuple(SAID.values()) == (SHAPES, tuple(COLOURS), SIZES, PLACES)
+@pytest.mark.parametrize("place", range(len(PLACES)))
+def test_words_are_those_of_the_shape_that_a_patch_is_labelled_with(place: int) -> None:
+    item = Item(SHAPES[place % 8], tuple(COLOURS)[-1 - place % 8], SIZES[place % 2], place)
+    labelled = draw(Scene((item,), "", place)).patch_labels.reshape(len(SAID), -1).max(1)
+    words = [words[label - 1] for words, label in zip(SAID.values(), labelled, strict=True)]
+    assert words == [item.shape, item.colour, item.size, PLACES[place]]
 
 
 def test_a_token_points_where_its_words_point_together(
-    tokenizer: Tokenizer, embeddings: torch.Tensor, targets: WordTargets
+    embeddings: torch.Tensor, targets: WordTargets
 ) -> None:
     found, is_shown = targets.of_tokens(
         labels((2, 4, RED_STAR), (3, 5, RED_STAR), (9, 0, BLUE_RING))
     )
     assert found.shape == (1, 25, HIDDEN)
-    star = said(tokenizer, embeddings, "star red large top left")
-    ring = said(tokenizer, embeddings, "ring blue small right")
+    star = said(embeddings, "star red large top left")
+    ring = said(embeddings, "ring blue small right")
     torch.testing.assert_close(found[0, 5 * 1 + 2], star)
     torch.testing.assert_close(found[0, 5 * 4 + 0], ring)
     assert is_shown[0].nonzero().flatten().tolist() == [7, 20]
