@@ -26,8 +26,8 @@ from typing import Any, Final
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
+from core.aligned import save_aligned, seen_as
 from core.config import ModelOptions
 from core.int4_weight import packed_together
 from core.key_map import LoraKey
@@ -35,7 +35,7 @@ from core.quantize import Weight, has_fast_nf4_cpu, restored
 from core.sources import Source
 
 LOGGER: Final = logging.getLogger(__name__)
-FORMAT: Final = 1  # of these files; another one is another folder
+FORMAT: Final = 2  # of these files; another one is another folder
 INDEX: Final = "index.json"
 FILE_BYTES: Final = 512 * 2**20  # about so much is collected before a file is written
 ABANDONED_S: Final = 3600.0  # a start that has written nothing for so long was killed
@@ -127,7 +127,7 @@ class PreparedSource:
 
     def __init__(self, folder: Path, index: Mapping[str, Any], dtype: torch.dtype) -> None:
         self._dtype = dtype
-        self._pieces: Mapping[str, Mapping[str, str]] = index["pieces"]
+        self._pieces: Mapping[str, Mapping[str, Any]] = index["pieces"]
         self._files = {name: safe_open(folder / name, "pt") for name in index["files"]}
 
     def tensor(self, name: str) -> torch.Tensor:
@@ -152,7 +152,10 @@ class PreparedSource:
     def _tensors(self, name: str) -> dict[str, torch.Tensor]:
         piece = self._pieces[name]
         file = self._files[piece["file"]]
-        return {part: file.get_tensor(f"{name}/{part}") for part in piece["parts"]}
+        return {
+            part: seen_as(file.get_tensor(f"{name}/{part}"), getattr(torch, dtype), shape)
+            for part, (dtype, shape) in piece["parts"].items()
+        }
 
 
 def open_prepared(folder: Path, dtype: torch.dtype) -> PreparedSource | None:
@@ -255,7 +258,11 @@ class Recorder:
     def _keep(self, name: str, kind: str, tensors: Mapping[str, torch.Tensor]) -> None:
         if not self._is_writing or name in self._pieces:
             return
-        self._pieces[name] = {"kind": kind, "file": self._file_name, "parts": list(tensors)}
+        parts = {
+            part: (str(tensor.dtype).removeprefix("torch."), list(tensor.shape))
+            for part, tensor in tensors.items()
+        }
+        self._pieces[name] = {"kind": kind, "file": self._file_name, "parts": parts}
         for part, tensor in tensors.items():
             self._collected[f"{name}/{part}"] = tensor.contiguous()
         if sum(tensor.nbytes for tensor in self._collected.values()) > FILE_BYTES:
@@ -272,7 +279,7 @@ class Recorder:
         if not self._collected:
             return
         path = self._partial / self._file_name
-        save_file(self._collected, path)
+        save_aligned(self._collected, path)
         self._collected = {}
         self._files[path.name] = _digest(path)
 
@@ -281,7 +288,7 @@ class Recorder:
         """Inside, a failure to write ends the writing and nothing else."""
         try:
             yield
-        except (OSError, SafetensorError) as error:
+        except OSError as error:
             LOGGER.warning(
                 "The packed model could not be kept in %s (%s): the next start packs it again. "
                 "Make room there, or set XDG_CACHE_HOME to another folder.",

@@ -18,6 +18,7 @@ from typing import Any, Final, NoReturn, Protocol
 import torch
 import torch.nn.functional as F
 
+from core.aligned import aligned
 from core.config import Quantization
 from core.int4_weight import Int4Weight, fits_int4
 
@@ -169,7 +170,7 @@ class Int8Weight:
     def restored(cls, levels: torch.Tensor, scales: torch.Tensor, dtype: torch.dtype) -> Int8Weight:
         """The weight that `stored` gave these tensors of."""
         weight = cls.__new__(cls)
-        weight._levels, weight._scales, weight._dtype = levels, scales, dtype
+        weight._levels, weight._scales, weight._dtype = aligned(levels), scales, dtype
         return weight
 
     def stored(self) -> tuple[str, dict[str, torch.Tensor]]:
@@ -193,7 +194,8 @@ class Int8Weight:
         rows = x.reshape(-1, x.shape[-1])
         if self._takes_kernel(rows):
             # Made for bfloat16, with sums in float32; far slower in float32.
-            product = torch._weight_int8pack_mm(rows.bfloat16(), self._levels, self._scales)
+            rows = aligned(rows.bfloat16())
+            product = torch._weight_int8pack_mm(rows, self._levels, self._scales)
             product = product.to(x.dtype)
         else:
             product = F.linear(rows, self._levels.to(x.dtype)) * self._scales.to(x.dtype)

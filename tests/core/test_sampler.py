@@ -34,7 +34,7 @@ def oracle(logits: list[float], options: SamplingOptions) -> list[float]:
     kept = order[: options.top_k or None]
     total, reached, nucleus = sum(weights[i] for i in kept), 0.0, []
     for i in kept:
-        if reached >= options.top_p:
+        if reached >= options.top_p < 1.0:  # 1 keeps all, however the sum is rounded
             break
         nucleus.append(i)
         reached += weights[i] / total
