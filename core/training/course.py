@@ -84,7 +84,7 @@ class Course:
         media = MediaTokens(
             image_id=config.vision_config.image_token_id,
             audio_id=config.audio_config.audio_token_id,
-            picture_tokens=lambda i: picture_tokens(self.materials.shown(split, (i,)).masks[0]),
+            picture_tokens=lambda i: picture_tokens(self.materials.mask(split, i)),
             sound_tokens=lambda i: -(-self.materials.clips(split).num_frames(i) // 8),
         )
         return RowEncoder(self.tokenizer, media)

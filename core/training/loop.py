@@ -12,8 +12,8 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,12 +38,14 @@ class Schedule:
         num_steps: optimiser steps.
         learning_rate: the peak, reached after `num_warmup` steps, then a cosine down to 2 %.
         weight_decay: on matrices only.
+        slower: what names of parameters begin with -> the share of the learning rate they get.
     """
 
     num_steps: int
     learning_rate: float
     num_warmup: int = 100
     weight_decay: float = 0.01
+    slower: Mapping[str, float] = field(default_factory=dict)
 
     def rate_at(self, step: int) -> float:
         """The share of the peak learning rate at a step."""
@@ -90,7 +92,9 @@ def learn(stage: Stage, folder: Path, limit_s: float = math.inf) -> dict[str, fl
             learns from may have changed; nobody sees that.)
     """
     schedule = stage.schedule
-    optimizers = make_optimizers(stage.parameters, schedule.learning_rate, schedule.weight_decay)
+    optimizers = make_optimizers(
+        stage.parameters, schedule.learning_rate, schedule.weight_decay, schedule.slower
+    )
     checkpoint = folder / f"{stage.name}.safetensors"
     record_path, num_planned = folder / f"{stage.name}.json", schedule.num_steps
     step, history, num_shortened = _resume(stage, optimizers, checkpoint)
@@ -106,7 +110,7 @@ def learn(stage: Stage, folder: Path, limit_s: float = math.inf) -> dict[str, fl
         nn.utils.clip_grad_norm_(list(stage.parameters.values()), 1.0)
         for optimizer in optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = schedule.learning_rate * schedule.rate_at(step)
+                group["lr"] = schedule.learning_rate * schedule.rate_at(step) * group["share"]
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         step += 1

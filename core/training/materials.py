@@ -316,6 +316,12 @@ class Materials:
             }
         )
 
+    def mask(self, split: Split, number: int) -> np.ndarray:
+        """Which patches of a scene's picture are no padding, as in Pictures.masks."""
+        pictures, place = self._source(split, number)
+        mask: np.ndarray = pictures.masks[place]
+        return mask
+
     def _source(self, split: Split, number: int) -> tuple[Pictures, int]:
         """Where the picture of a scene is."""
         if number < self.num_pictures(split):

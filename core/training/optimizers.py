@@ -9,7 +9,8 @@ Source: Jordan et al., "Muon" (2024); scaled to AdamW's step as in arXiv 2502.16
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from types import MappingProxyType
+from typing import Any, Final
 
 import torch
 from torch import nn
@@ -28,36 +29,52 @@ def is_hidden_matrix(name: str, parameter: nn.Parameter) -> bool:
 
 
 def make_optimizers(
-    parameters: Mapping[str, nn.Parameter], learning_rate: float, weight_decay: float
+    parameters: Mapping[str, nn.Parameter],
+    learning_rate: float,
+    weight_decay: float,
+    slower: Mapping[str, float] = MappingProxyType({}),
 ) -> list[Optimizer]:
     """The optimizers that learn these parameters together; none is left out or shared.
 
     Args:
         parameters: by name.
-        learning_rate: the peak, the same for all.
+        learning_rate: the peak.
         weight_decay: on matrices only.
+        slower: what names begin with -> the share of the learning rate that these parameters get,
+            which each group keeps as "share".
     """
-    hidden = [p for name, p in parameters.items() if is_hidden_matrix(name, p)]
-    tables = [p for name, p in parameters.items() if p.ndim > 1 and not is_hidden_matrix(name, p)]
-    vectors = [p for p in parameters.values() if p.ndim <= 1]
-    groups = [
-        {"params": tables, "weight_decay": weight_decay},
-        {"params": vectors, "weight_decay": 0.0},
-    ]
+    hidden, others = _Groups(), _Groups()
+    for name, parameter in parameters.items():
+        share = next((share for begin, share in slower.items() if name.startswith(begin)), 1.0)
+        if is_hidden_matrix(name, parameter):
+            hidden.add(parameter, weight_decay, share)
+        else:  # tables and heads; vectors
+            others.add(parameter, weight_decay if parameter.ndim > 1 else 0.0, share)
     optimizers: list[Optimizer] = []
-    if hidden:
-        kind = Muon if has_fast_bfloat16(hidden[0].device.type) else Float32Muon
-        optimizers.append(
-            kind(
-                hidden,
-                lr=learning_rate,
-                weight_decay=weight_decay,
-                adjust_lr_fn="match_rms_adamw",
-            )
-        )
-    if tables or vectors:
-        optimizers.append(AdamW(groups, lr=learning_rate, betas=(0.9, 0.98), fused=True))
+    if hidden.groups:
+        device = hidden.groups[0]["params"][0].device
+        kind = Muon if has_fast_bfloat16(device.type) else Float32Muon
+        rule = "match_rms_adamw"
+        optimizers.append(kind(hidden.groups, lr=learning_rate, adjust_lr_fn=rule))
+    if others.groups:
+        optimizers.append(AdamW(others.groups, lr=learning_rate, betas=(0.9, 0.98), fused=True))
     return optimizers
+
+
+class _Groups:
+    """Parameters that are treated alike, together, as optimizers take them."""
+
+    def __init__(self) -> None:
+        self.groups: list[dict[str, Any]] = []
+
+    def add(self, parameter: nn.Parameter, weight_decay: float, share: float) -> None:
+        """Put a parameter to those like it."""
+        said = {"weight_decay": weight_decay, "share": share}
+        for group in self.groups:
+            if said.items() <= group.items():
+                group["params"].append(parameter)
+                return
+        self.groups.append({"params": [parameter], **said})
 
 
 def state_tensors(optimizers: list[Optimizer], parameter: nn.Parameter) -> dict[str, torch.Tensor]:
@@ -75,6 +92,5 @@ def restore_state(
     for optimizer in optimizers:
         if any(p is parameter for group in optimizer.param_groups for p in group["params"]):
             optimizer.state[parameter] = {
-                key: value.to("cpu" if key == "step" else parameter.device)
-                for key, value in state.items()
+                key: value.to(parameter.device) for key, value in state.items()
             }

@@ -30,6 +30,8 @@ MOVED_SHARE: Final = 0.5  # of these are moved and mirrored, and not asked for p
 NUM_POINTED_AT: Final = 6000  # pictures that the projector learns words from
 NUM_POINTED: Final = 128  # of them in a step
 PAIRS_SHARE: Final = 0.6  # the rest are single pictures, not to forget them
+# The projector already says words; a LoRA that is still at a loss would talk it out of them.
+PROJECTOR_SHARE: Final = 0.25  # of the LoRA's learning rate
 _IMAGE_EMBED: Final = "model.embed_tokens_extend.image_embed."
 _PROJECTIONS: Final = ("img_projection_up", "img_projection_down")
 
@@ -153,7 +155,9 @@ def vision(course: Course) -> Stage:
     Half of a step would go into the encoder, and be better spent in the stages before.
     """
     parameters = _projector_and_adapter(course.learner)
-    schedule = Schedule(course.steps(2800), course.rate("vision", 2.5e-3))
+    schedule = Schedule(
+        course.steps(2800), course.rate("vision", 2.5e-3), slower={_IMAGE_EMBED: PROJECTOR_SHARE}
+    )
     make = _maker(course, picture_dialogue)
     return dialogue_stage(course, "vision", parameters, schedule, 32, make, "vision")
 

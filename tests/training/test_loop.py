@@ -203,3 +203,13 @@ def test_the_learning_rate_rises_to_its_peak_and_falls_to_a_fiftieth(
     assert rates[peak:] == sorted(rates[peak:], reverse=True)
     assert schedule.rate_at(num_steps) == pytest.approx(0.02)
     assert min(rates) >= 0.01
+
+
+def test_what_is_to_learn_slower_does(tmp_path: Path) -> None:
+    """With no share of the rate it does not learn at all."""
+    toy = Toy()
+    before = toy.weights()
+    toy.stage.schedule.slower = {"bias": 0.0}
+    learn(toy.stage, tmp_path)
+    moved = [not torch.equal(a, b) for a, b in zip(before, toy.weights(), strict=True)]
+    assert dict(zip(toy.stage.parameters, moved, strict=True)) == {"weight": True, "bias": False}

@@ -211,6 +211,8 @@ def test_pictures_of_scenes_are_found_wherever_they_are(tmp_path: Path, calls: l
         assert np.array_equal(shown.labels[place], drawn.patch_labels)
     assert np.array_equal(shown.views[1], made.pictures("train").views[3])
     assert np.array_equal(shown.masks[1], made.pictures("train").masks[3])
+    for mask, number in zip(shown.masks, (word, 3, word), strict=True):
+        assert np.array_equal(mask, made.mask("train", number))
 
 
 def test_a_split_is_drawn_in_its_own_faces(

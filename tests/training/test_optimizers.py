@@ -51,6 +51,20 @@ def test_only_maps_between_layers_are_orthogonalised_in_the_bundled_model() -> N
     assert not {"embed_tokens", "position_embedding", "patch_embedding", "bias_values"} & hidden
 
 
+def test_parameters_that_begin_so_get_their_share_of_the_rate() -> None:
+    parameters = made()
+    slower = {"model.layers.": 0.5, "model.norm": 0.25}
+    shares = {
+        id(p): group["share"]
+        for optimizer in make_optimizers(parameters, 0.1, 0.01, slower)
+        for group in optimizer.param_groups
+        for p in group["params"]
+    }
+    wanted = dict.fromkeys(parameters, 1.0)
+    wanted |= {"model.layers.0.mlp.down_proj.weight": 0.5, "model.norm.weight": 0.25}
+    assert {name: shares[id(p)] for name, p in parameters.items()} == wanted
+
+
 @pytest.mark.parametrize(
     "names", [["model.norm.weight"], ["model.layers.0.mlp.down_proj.weight"], []]
 )
