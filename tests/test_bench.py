@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from core.tokenizer import Tokenizer
 from tests.benchmarks import bench
 from tests.benchmarks.factory import byte_tokenizer
+from tests.benchmarks.peers import process
+from tests.benchmarks.peers.process import Peer
 from tests.benchmarks.tables import tables
 from tests.tiny_checkpoint import write_tiny_checkpoint
 from tests.tiny_tokenizer import write_tiny_tokenizer
@@ -62,12 +65,51 @@ def test_every_measure_is_taken_and_the_last_line_is_all_of_them(
     assert not list(scratch.iterdir()), "packed weights are removed again"
 
 
-@pytest.mark.parametrize("wrong", [["--runs", "0"], ["--layers", "x"], ["--what"]])
+WRONG = [["--runs", "0"], ["--layers", "x"], ["--what"], ["--peers"], ["--peers", "vllm"]]
+
+
+@pytest.mark.parametrize("wrong", WRONG)
 def test_a_wrong_option_is_named(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         bench.main(wrong)
     assert ended.value.code == 2
     assert wrong[0] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("named", "wanted"),
+    [([], process.PEERS), (["openvino", "llama.cpp"], ("OpenVINO", "llama.cpp"))],
+)
+def test_other_engines_are_measured_beside_a_checkpoint_of_the_real_size(
+    named: list[str],
+    wanted: Sequence[Peer | str],
+    tiny: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    measure = {"ours_ms": 50.0, "theirs_ms": 100.0, "ratio": 2.0}
+
+    def compared(loaded: object, model: Path, peers: Sequence[Peer], *_: object) -> object:
+        assert model.samefile(tiny)
+        measured = {"name": peers[0].name, "measures": {"a token, text": measure}}
+        return [measured, *({"name": peer.name, "error": "no room"} for peer in peers[1:])]
+
+    monkeypatch.setattr(bench, "compare", compared)
+    monkeypatch.setattr(bench, "measure", lambda folder, num_runs: None)
+    monkeypatch.setattr(bench, "machine_probe", dict)
+    monkeypatch.setattr(bench, "in_words", lambda probe: ())
+    monkeypatch.setattr(bench, "tables", lambda record: tables({"peers": record["peers"]}))
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    (scratch / "random-2-layers").symlink_to(tiny)
+    options = ["--full", "--layers", "2", "--folder", str(scratch), "--peers", *named]
+    assert bench.main(options) == 0
+    printed = capsys.readouterr().out
+    names = [peer if isinstance(peer, str) else peer.name for peer in wanted]
+    assert f"| {names[0]} | a token, text | 100 ms | 50 ms | 2.00 |" in printed
+    assert all(f"| {name} | not measured |" in printed for name in names[1:])
+    assert [each["name"] for each in json.loads(printed.splitlines()[-1])["peers"]] == names
 
 
 def test_the_random_checkpoints_tokenizer_has_the_real_control_tokens() -> None:

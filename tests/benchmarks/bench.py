@@ -1,9 +1,10 @@
 """`launch.py bench`: how fast models load and answer on this machine.
 
-    python3 launch.py bench [--full] [--json FILE]
+    python3 launch.py bench [--full [--peers]] [--json FILE]
 
 Measures the bundled model, and with --full a random checkpoint of the real model's size, which is
-written first (11 GB). Everything is measured in one run, beside what the machine reads and
+written first (11 GB); with --peers other engines beside it, each in an environment of its own that
+is made first. Everything is measured in one run, beside what the machine reads and
 multiplies in the same minutes. Prints tables and, as its last line, one JSON object.
 """
 
@@ -32,6 +33,8 @@ from tests.benchmarks import turns
 from tests.benchmarks.factory import NUM_LAYERS, write_checkpoint
 from tests.benchmarks.loading import loads
 from tests.benchmarks.machine import in_words, machine_probe
+from tests.benchmarks.peers.compare import compare
+from tests.benchmarks.peers.process import PEERS, Peer
 from tests.benchmarks.tables import tables
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -41,7 +44,10 @@ PREFILL_WORDS: Final = (64, 256, 1024)
 
 def main(argv: Sequence[str]) -> int:
     """Measure, print, and return the exit code."""
-    options = _parser().parse_args(argv)
+    parser = _parser()
+    options = parser.parse_args(argv)
+    if options.peers and not options.full:
+        parser.error("--peers needs --full: no other engine runs the bundled model")
     name, folder = "bundled", BUNDLED_FOLDER
     if options.full:
         name, folder = "full", options.folder / f"random-{options.layers}-layers"
@@ -53,6 +59,9 @@ def main(argv: Sequence[str]) -> int:
     options.folder.mkdir(parents=True, exist_ok=True)
     with packed_weights_in(options.folder):
         record[name] = measure(folder, options.runs)
+        if options.peers:
+            loaded = loaded_from(folder)  # packed by now
+            record["peers"] = compare(loaded, folder, options.peers, options.folder, options.runs)
     print("\n".join([*tables(record), "", *in_words(record["machine"])]))
     print(json.dumps(record))
     if options.json:
@@ -135,6 +144,18 @@ def _parser() -> argparse.ArgumentParser:
         help="measure a random checkpoint of the real model's size instead; it is written once, 11 "
         "GB, and its packed weights lie beside it while it is measured",
     )
+    parser.add_argument(
+        "--peers",
+        nargs="*",
+        default=(),
+        type=_peer,
+        action=_AllIfNone,
+        metavar="NAME",
+        help="also measure other engines, all or some of "
+        + ", ".join(map(_word, PEERS))
+        + "; each "
+        "is installed in a folder of its own first, and llama.cpp is built: up to half an hour",
+    )
     parser.add_argument("--runs", type=_positive, default=5, help="of each measure (default: 5)")
     parser.add_argument(
         "--layers",
@@ -150,6 +171,31 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
     return parser
+
+
+class _AllIfNone(argparse.Action):
+    """An option that is given without names stands for all of them."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        setattr(namespace, self.dest, values or PEERS)
+
+
+def _word(peer: Peer) -> str:
+    """What a peer is called on the command line."""
+    return peer.name.lower().replace(" + ", "-")
+
+
+def _peer(text: str) -> Peer:
+    for peer in PEERS:
+        if _word(peer) == text.lower():
+            return peer
+    raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(map(_word, PEERS))}")
 
 
 def _positive(text: str) -> int:

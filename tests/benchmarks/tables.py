@@ -21,6 +21,11 @@ def tables(record: Mapping[str, Any]) -> Iterator[str]:
             for table in (_routes, _prefill, _rows, _ahead, _drafts, _loading):
                 yield ""
                 yield from table(figures)
+    if "peers" in record:
+        yield ""
+        yield "Other engines on the same shapes, in turns with ours"
+        yield ""
+        yield from _peers(record["peers"])
 
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -97,3 +102,21 @@ def _loading(figures: Mapping[str, Any]) -> Iterator[str]:
         for name, each in figures["loading"].items()
     ]
     return _table(["start", "ready after", "peak memory", "resident"], rows)
+
+
+def _peers(peers: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What each peer was measured at, and how many times as fast ours is."""
+    rows = [
+        [
+            peer["name"] if number == 0 else "",
+            name,
+            f"{measure['theirs_ms']:.0f} ms",
+            f"{measure['ours_ms']:.0f} ms",
+            f"{measure['ratio']:.2f}",
+        ]
+        for peer in peers
+        for number, (name, measure) in enumerate(peer.get("measures", {}).items())
+    ]
+    left_out = [[peer["name"], "not measured", "", "", ""] for peer in peers if "error" in peer]
+    headings = ["engine", "what", "it", "ours", "ours is so many times as fast"]
+    return _table(headings, [*rows, *left_out])
