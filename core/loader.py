@@ -26,8 +26,8 @@ from core.head import LARGE_VOCABULARY, ExactHead, Head, TwoStageHead
 from core.int4_weight import has_fast_int4_cpu
 from core.key_map import DECODER_LINEARS, LoraKey
 from core.model import Model
+from core.nf4_weight import fits_nf4, is_nf4_quick
 from core.prepared import DAMAGE, Recorder, open_prepared, prepared_folder, remove_damaged
-from core.quantize import fits_nf4, is_nf4_quick
 from core.rope import Rope
 from core.router import AdapterName
 from core.sources import CheckpointSource, Source

@@ -31,7 +31,8 @@ from core.aligned import save_aligned, seen_as
 from core.config import ModelOptions
 from core.int4_weight import packed_together
 from core.key_map import LoraKey
-from core.quantize import Weight, has_fast_nf4_cpu, restored
+from core.nf4_weight import has_fast_nf4_cpu
+from core.quantize import Weight, restored
 from core.sources import Source
 
 LOGGER: Final = logging.getLogger(__name__)

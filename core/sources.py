@@ -13,7 +13,8 @@ from core.checkpoint import Checkpoint
 from core.config import ModelOptions, Quantization
 from core.int4_weight import has_fast_int4_cpu
 from core.key_map import LoraKey
-from core.quantize import Weight, is_nf4_quick, quantize
+from core.nf4_weight import is_nf4_quick
+from core.quantize import Weight, quantize
 
 
 class Source(Protocol):

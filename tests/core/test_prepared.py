@@ -17,8 +17,9 @@ from core.config import ModelOptions, Quantization
 from core.encoders import AudioEncoder, TensorReader
 from core.loader import load_model
 from core.model import Model
+from core.nf4_weight import Nf4Weight
 from core.prepared import prepared_folder, prepared_home
-from core.quantize import Nf4Weight, restored
+from core.quantize import restored
 from core.router import InputMode
 from tests.core.reference import prompt
 
@@ -219,7 +220,7 @@ def test_a_cache_that_nobody_may_write_to_is_a_warning(
 
 
 def test_the_fused_kernels_layout_is_restored(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.quantize.has_fast_nf4_cpu", lambda: True)
+    monkeypatch.setattr("core.nf4_weight.has_fast_nf4_cpu", lambda: True)
     weight = Nf4Weight(torch.randn(64, 128), torch.bfloat16)
     kind, tensors = weight.stored()
     again = restored(kind, tensors, torch.bfloat16)

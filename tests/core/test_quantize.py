@@ -17,7 +17,8 @@ from core.config import ModelOptions, Quantization
 from core.key_map import decoder_linear_names
 from core.loader import load_model
 from core.model import Model
-from core.quantize import Int8Weight, Nf4Weight, PlainWeight, Weight, quantize
+from core.nf4_weight import Nf4Weight
+from core.quantize import Int8Weight, PlainWeight, Weight, quantize
 from core.router import InputMode
 from tests.core.reference import prompt
 
@@ -90,11 +91,12 @@ def test_nf4_codes_are_those_of_bitsandbytes(dtype: torch.dtype) -> None:
 
 
 def test_packing_in_pieces_packs_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.quantize.has_fast_nf4_cpu", lambda: True)
+    monkeypatch.setattr("core.nf4_weight.has_fast_nf4_cpu", lambda: True)
     matrix, at_once = random_weight(160, 128, torch.bfloat16), [4096, 64]
     made = []
     for num_rows in at_once:
-        monkeypatch.setattr("core.quantize._ROWS_PACKED_AT_ONCE", num_rows)
+        for module in ("core.quantize", "core.nf4_weight"):
+            monkeypatch.setattr(f"{module}._ROWS_PACKED_AT_ONCE", num_rows)
         made.append((Nf4Weight(matrix, torch.bfloat16), Int8Weight(matrix, torch.bfloat16)))
     for whole, in_pieces in zip(*made, strict=True):
         assert whole.shape == in_pieces.shape == (160, 128)

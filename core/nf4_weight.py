@@ -1,0 +1,213 @@
+"""A matrix in NF4: blocks of 64 numbers as indices into 16 levels, with one scale a block.
+
+bitsandbytes multiplies by it. On a CPU with AVX512-BF16 its fused kernel does, as long as rows are
+few; a long prompt's are multiplied in int8, by the matrix unpacked for them.
+Leaves out: the other kinds of weights (quantize.py), and the product in int8 (int8_rows.py).
+Sources: QLoRA, arXiv 2305.14314; kernels from bitsandbytes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, NoReturn
+
+import torch
+
+from core.int8_rows import int8_product
+from core.nf4_unpack import unpacked
+
+_BLOCK: Final = 64
+_ROWS_PACKED_AT_ONCE: Final = 4096  # what packing needs beside the result stays small
+_ROWS_AT_ONCE: Final = 64  # rows whose float32 copy fits a core's cache
+# bitsandbytes packs 32 output rows together for the CPU and cannot split a block between rows.
+_OUT_MULTIPLE: Final = 32
+# Unpacking pays from so many rows on, and in a matrix whose product takes longer than its threads.
+INT8_LEAST_ROWS: Final = 128
+INT8_LEAST_NUMBERS: Final = 2**21
+
+
+class Nf4Weight:
+    """A matrix in NF4, multiplied by bitsandbytes.
+
+    On a CPU with AVX512-BF16 and in bfloat16 the codes are laid out for its fused kernel;
+    elsewhere on a CPU bitsandbytes unpacks the matrix for every product.
+
+    Args:
+        weight: the matrix, of a shape fit for the kernel (`fits_nf4`).
+        dtype: the activations' type.
+    """
+
+    def __init__(self, weight: torch.Tensor, dtype: torch.dtype) -> None:
+        bnb = _bitsandbytes()
+        self._dtype = dtype
+        self._matmul = bnb.matmul_4bit
+        if weight.device.type == "cpu" and is_nf4_quick(dtype):
+            self._codes, self._state = _nf4_packed_for_cpu(weight)
+        else:
+            self._codes, self._state = _nf4_quantize(weight.to(dtype))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(out, in)."""
+        return (self._state.shape[0], self._state.shape[1])
+
+    def multiply(self, x: torch.Tensor) -> torch.Tensor:
+        """x (..., in) times the matrix's transpose."""
+        if self._takes_int8(x):
+            matrix = unpacked(self._codes, self._state.absmax, self._state.code)
+            return int8_product(x.reshape(-1, x.shape[-1]), *matrix).view(*x.shape[:-1], -1)
+        return self._fused(x)
+
+    def _fused(self, x: torch.Tensor) -> torch.Tensor:
+        product: torch.Tensor = self._matmul(x, self._codes, quant_state=self._state)
+        return product
+
+    def _takes_int8(self, x: torch.Tensor) -> bool:
+        """Whether x is multiplied in int8: where it is quicker, and the layout is known."""
+        num_out, num_in = self.shape
+        is_packed = getattr(self._state, "packing_format_for_cpu", False)
+        is_long = x.numel() >= INT8_LEAST_ROWS * num_in
+        return is_packed and is_long and num_out * num_in >= INT8_LEAST_NUMBERS
+
+    @classmethod
+    def restored(cls, codes: torch.Tensor, absmax: torch.Tensor, dtype: torch.dtype) -> Nf4Weight:
+        """The weight that `stored` gave these tensors of."""
+        bnb, weight = _bitsandbytes(), cls.__new__(cls)
+        is_packed = absmax.dtype == torch.bfloat16
+        num_out, num_blocks = absmax.shape[::-1] if is_packed else absmax.shape
+        weight._matmul, weight._dtype, weight._codes = bnb.matmul_4bit, dtype, codes
+        weight._state = bnb.functional.QuantState(
+            absmax=absmax if is_packed else absmax.flatten(),
+            shape=torch.Size((num_out, num_blocks * _BLOCK)),
+            code=bnb.functional.get_4bit_type("nf4", device=codes.device),
+            blocksize=_BLOCK,
+            quant_type="nf4",
+            dtype=dtype,
+        )
+        weight._state.packing_format_for_cpu = is_packed
+        return weight
+
+    def stored(self) -> tuple[str, dict[str, torch.Tensor]]:
+        """A kind for `restored`, and tensors.
+
+        The blocks' scales are float32 of shape (out, in / 64), or as the fused kernel's layout has
+        them, bfloat16 of shape (in / 64, out).
+        """
+        absmax = self._state.absmax
+        if absmax.ndim == 1:
+            absmax = absmax.view(self.shape[0], -1)
+        return "nf4", {"codes": self._codes, "absmax": absmax}
+
+    def dequantize(self) -> torch.Tensor:
+        """The matrix as the kernel sees it: its product with the identity."""
+        identity = torch.eye(self.shape[1], dtype=self._dtype, device=self._codes.device)
+        return self._fused(identity).T.contiguous()
+
+
+def fits_nf4(shape: Sequence[int]) -> bool:
+    """Whether bitsandbytes' kernels can take a matrix of this shape (out, in)."""
+    num_out, num_in = shape
+    return num_out % _OUT_MULTIPLE == 0 and num_in % _BLOCK == 0
+
+
+def is_nf4_quick(dtype: torch.dtype) -> bool:
+    """Whether NF4 on this CPU is not unpacked for every product, with activations of a type."""
+    return dtype == torch.bfloat16 and has_fast_nf4_cpu()
+
+
+def has_fast_nf4_cpu() -> bool:
+    """Whether this CPU runs bitsandbytes' fused NF4 kernel (AVX512-BF16)."""
+    return bool(_bitsandbytes().functional.has_avx512bf16())
+
+
+def _nf4_quantize(weight: torch.Tensor) -> tuple[torch.Tensor, Any]:
+    """Codes and state in bitsandbytes' own layout."""
+    functional = _bitsandbytes().functional
+    if weight.device.type != "cpu":
+        codes, state = functional.quantize_4bit(
+            weight.contiguous(), blocksize=_BLOCK, quant_type="nf4"
+        )
+        return codes, state
+    levels = functional.get_4bit_type("nf4", device="cpu")
+    codes, largest = _nf4_codes(weight, levels)
+    state = functional.QuantState(
+        absmax=largest,
+        shape=weight.shape,
+        code=levels,
+        blocksize=_BLOCK,
+        quant_type="nf4",
+        dtype=weight.dtype,
+    )
+    return codes, state
+
+
+def _nf4_packed_for_cpu(weight: torch.Tensor) -> tuple[torch.Tensor, Any]:
+    """Codes and state in the layout of the fused kernel, packed some rows at a time.
+
+    The packing takes eight times the codes' memory while it goes on.
+    """
+    codes, scales = [], []
+    for start in range(0, weight.shape[0], _ROWS_PACKED_AT_ONCE):
+        rows = weight[start : start + _ROWS_PACKED_AT_ONCE].bfloat16()
+        part, state = _bitsandbytes().functional._convert_weight_packed_for_cpu(
+            *_nf4_quantize(rows)
+        )
+        codes.append(part)
+        scales.append(state.absmax)
+    state.shape, state.absmax = weight.shape, torch.cat(scales, 1)
+    return torch.cat(codes), state
+
+
+def _nf4_codes(weight: torch.Tensor, levels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The same codes as bitsandbytes' CPU routine gives, in a quarter of its time.
+
+    Returns:
+        Two codes a byte, the first in the high half, shape (numel / 2, 1), and every block's
+        largest magnitude, float32, shape (numel / 64,).
+    """
+    middles = ((levels[1:] + levels[:-1]) / 2).tolist()
+    codes = torch.empty(weight.shape, dtype=torch.uint8)
+    largest = torch.empty(weight.shape[0], weight.shape[1] // _BLOCK)
+    for start in range(0, weight.shape[0], _ROWS_AT_ONCE):
+        rows = slice(start, start + _ROWS_AT_ONCE)
+        blocks = weight[rows].float().view(-1, _BLOCK)
+        magnitudes = blocks.abs().amax(dim=1)
+        blocks = blocks / magnitudes.clamp(min=1e-30)[:, None]
+        index = torch.zeros(blocks.shape, dtype=torch.uint8)
+        for middle in middles:
+            index += blocks > middle
+        codes[rows] = index.view(-1, weight.shape[1])
+        largest[rows] = magnitudes.view(-1, largest.shape[1])
+    pairs = codes.view(-1, 2)
+    return (pairs[:, :1] << 4) | pairs[:, 1:], largest.view(-1)
+
+
+def _bitsandbytes() -> Any:
+    """bitsandbytes, imported when first needed: it takes a second and a text test never does."""
+    # It warns about an optional package that would fetch kernels from the network: not for us.
+    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
+    with _without_compiling():
+        import bitsandbytes
+
+    return bitsandbytes
+
+
+@contextmanager
+def _without_compiling() -> Iterator[None]:
+    """Inside, torch.compile refuses.
+
+    bitsandbytes wraps fallbacks that we never call in torch.compile while it is imported, which
+    imports the whole compiler; refused, it leaves them as they are.
+    """
+
+    def refuse(*_: object, **__: object) -> NoReturn:
+        raise RuntimeError("not while bitsandbytes is imported")
+
+    compile_ = torch.compile
+    torch.compile = refuse
+    try:
+        yield
+    finally:
+        torch.compile = compile_
