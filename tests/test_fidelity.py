@@ -1,0 +1,50 @@
+"""What packing costs: distributions are compared token by token, on the right replies."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from core import nf4_weight
+from core.config import ModelOptions
+from core.hub import BUNDLED_FOLDER
+from core.loader import load_model
+from core.training.cases import cases
+from tests.benchmarks import fidelity
+
+
+def test_a_model_is_no_way_from_itself() -> None:
+    asked = list(cases("text", 2, 1))
+    model = load_model(BUNDLED_FOLDER, ModelOptions("float32", "none", "cpu"))
+    found = fidelity.scores(model, asked)
+    assert all(torch.allclose(each.exp().sum(-1), torch.ones(len(each))) for each in found)
+    assert fidelity.apart(found, found) == {"kl": 0.0, "same": 1.0}
+
+
+def test_the_likeliest_token_ends_a_right_reply() -> None:
+    """The last distribution is that of the token behind the reply."""
+    model = load_model(BUNDLED_FOLDER, ModelOptions("float32", "none", "cpu"))
+    last = fidelity.scores(model, list(cases("text", 1, 1)))[0][-1]
+    assert int(last.argmax()) in model.config.eos_token_id
+
+
+def test_distributions_that_differ_are_apart() -> None:
+    even, uneven = torch.tensor([[0.5, 0.5]]).log(), torch.tensor([[0.25, 0.75]]).log()
+    assert fidelity.apart([even], [uneven]) == {"kl": pytest.approx(0.14384), "same": 0.0}
+
+
+def test_rows_are_in_int8_only_inside() -> None:
+    before = nf4_weight.INT8_LEAST_ROWS, nf4_weight.INT8_LEAST_NUMBERS
+    with fidelity.in_int8(True):
+        assert (nf4_weight.INT8_LEAST_ROWS, nf4_weight.INT8_LEAST_NUMBERS) == (1, 0)
+    with fidelity.in_int8(False):
+        assert nf4_weight.INT8_LEAST_ROWS > 1e9
+    assert before == (nf4_weight.INT8_LEAST_ROWS, nf4_weight.INT8_LEAST_NUMBERS)
+
+
+def test_a_cpu_without_the_fused_kernel_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(fidelity, "has_fast_nf4_cpu", lambda: False)
+    assert fidelity.main([]) == 2
+    assert "AVX512-BF16" in capsys.readouterr().err
