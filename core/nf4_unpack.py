@@ -12,14 +12,15 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
+from threading import Thread
 from typing import Any, Final
 
 import numpy as np
 import torch
 
 TOGETHER: Final = 32  # rows of the matrix that the layout interleaves
-BLOCK: Final = 64  # neighbours in a row that share a scale
 LARGEST: Final = 127
+SIGNATURE: Final = "void(uint8[:,:,::1], float32[:,::1], float32[::1], int8[:,::1], int64, int64)"
 
 
 def unpacked(
@@ -50,14 +51,19 @@ def unpacked(
 
 @cache
 def compiled() -> Any:
-    """The loop in machine code: half a second when it is made, none when it was kept."""
+    """The loop in machine code: some seconds' wait when it is made, less when it was kept."""
     import numba
 
     how: dict[str, Any] = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
     try:
-        return numba.njit(cache=True, **how)(_unpack)
+        return numba.njit(SIGNATURE, cache=True, **how)(_unpack)
     except RuntimeError:  # nowhere to keep it
-        return numba.njit(**how)(_unpack)
+        return numba.njit(SIGNATURE, **how)(_unpack)
+
+
+def compile_ahead() -> None:
+    """Let the loop be compiled in the background, before the first long prompt waits for it."""
+    Thread(target=compiled, daemon=True).start()
 
 
 def _unpack(

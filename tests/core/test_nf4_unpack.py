@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numba
 import pytest
 import torch
 
-from core import nf4_unpack, nf4_weight
+from core import loader, nf4_unpack, nf4_weight
+from core.config import ModelOptions
 from core.nf4_unpack import unpacked
 from core.nf4_weight import Nf4Weight
 
@@ -77,13 +81,33 @@ def test_where_machine_code_cannot_be_kept_it_is_made_anew(
 ) -> None:
     make = numba.njit
 
-    def njit(**how: Any) -> Any:
+    def njit(signature: str, **how: Any) -> Any:
         if how.get("cache"):
             raise RuntimeError("cannot cache function: no locator available")
-        return make(**how)
+        return make(signature, **how)
 
     monkeypatch.setattr(numba, "njit", njit)
     matrix = random_matrix(32, 64)
     weight = Nf4Weight(matrix, torch.bfloat16)
     levels, _ = unpacked(weight._codes, weight._state.absmax, weight._state.code)
     assert levels.shape == (32, 64)
+
+
+@pytest.mark.parametrize("is_quick", [True, False])
+def test_a_large_model_has_the_loop_compiled_while_it_loads(
+    is_quick: bool, native_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[bool] = []
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(loader, "SMALL_MODEL", 0)
+    monkeypatch.setattr(loader, "is_nf4_quick", lambda dtype: is_quick)
+    monkeypatch.setattr(loader, "compile_ahead", lambda: asked.append(True))
+    loader.load_model(native_folder, ModelOptions("float32", "nf4", "cpu"))
+    assert asked == [True] * is_quick
+
+
+def test_the_loop_is_compiled_in_the_background(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = Event()
+    monkeypatch.setattr(nf4_unpack, "compiled", cache(done.set))
+    nf4_unpack.compile_ahead()
+    assert done.wait(10)
