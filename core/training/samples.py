@@ -25,7 +25,7 @@ LEFT, CENTRE, RIGHT, TOP_LEFT, BOTTOM_RIGHT = 3, 4, 5, 0, 8
 
 PICTURES: Final = {
     "circle-and-star": Scene(
-        (Item("circle", "red", "large", LEFT), Item("star", "blue", "large", RIGHT)), "", 7
+        (Item("circle", "red", "large", LEFT), Item("star", "blue", "large", RIGHT)), "", 9
     ),
     "three-shapes": Scene(
         (
