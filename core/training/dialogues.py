@@ -8,10 +8,12 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
+from core.training.described import described_pair, described_picture, spelled_out
 from core.training.exchange import Exchange, Split
-from core.training.items import COLOURS, Scene, counted, describe
+from core.training.items import COLOURS, Scene, counted
 from core.training.memory import is_told, sample_chain
 from core.training.picture_pairs import ask_about_two
 from core.training.prompts import (
@@ -21,11 +23,10 @@ from core.training.prompts import (
     translate,
 )
 from core.training.scene_list import scene_at
-from core.training.scenes import ask_about, sample_scene
+from core.training.scenes import ask_about
 from core.training.translation import LANGUAGES, sample_translation
 from core.training.world import WORKED_OUT, sample_exchange
 
-CASES: Final = (str.lower, str.upper)  # of letters told one by one
 SYSTEM_PROMPTS: Final = ("You are a helpful assistant.", "You are Triad, a small assistant.")
 
 
@@ -113,58 +114,12 @@ def chain_turns(rng: random.Random, split: Split) -> tuple[Turn, ...]:
     return tuple(turns)
 
 
-def _described_picture(rng: random.Random, split: Split) -> tuple[Turn, ...]:
-    """A picture told in words: the base model learns to read scenes before it sees any."""
-
-    def make() -> Exchange:
-        scene = sample_scene(rng)
-        return _told(ask_about(rng, scene), scene)
-
-    return _described(rng, split, make)
-
-
-def _described_pair(rng: random.Random, split: Split) -> tuple[Turn, ...]:
-    """Two pictures told in words, and a question about both."""
-
-    def make() -> Exchange:
-        first, second = sample_scene(rng), sample_scene(rng)
-        return _told(ask_about_two(rng, first, second), first, second)
-
-    return _described(rng, split, make)
-
-
-def _spelled_out(rng: random.Random, split: Split) -> tuple[Turn, ...]:
-    """A printed word told by its letters: what the eye finds before it is a word."""
-
-    def make() -> Exchange:
-        scene = sample_scene(rng)
-        while not scene.word:
-            scene = sample_scene(rng)
-        letters = rng.choice(CASES)(" ".join(scene.word))
-        return _after(f"The picture shows {letters}.", ask_about(rng, scene))
-
-    return _described(rng, split, make)
-
-
-def _told(exchange: Exchange, *scenes: Scene) -> Exchange:
-    """A question about pictures, with the pictures in words before it."""
-    return _after(" ".join(describe(scene) for scene in scenes), exchange)
-
-
-def _after(before: str, exchange: Exchange) -> Exchange:
-    return Exchange(
-        "described",
-        f"{before} {exchange.question}",
-        f"{before} {exchange.spoken}",
-        exchange.answer,
-    )
-
-
-def _described(rng: random.Random, split: Split, make: Callable[[], Exchange]) -> tuple[Turn, ...]:
-    while True:
-        exchange = make()
-        if exchange.belongs_to(split):
-            return (Turn((typed(rng, exchange.question),), exchange.answer),)
+def _described(
+    make: Callable[[random.Random, Split], tuple[Exchange, ...]], rng: random.Random, split: Split
+) -> tuple[Turn, ...]:
+    """Turns about a picture that the first of them tells in words."""
+    exchanges = make(rng, split)
+    return tuple(Turn((typed(rng, exchange.question),), exchange.answer) for exchange in exchanges)
 
 
 def _repeat(rng: random.Random, split: Split) -> tuple[Turn, ...]:
@@ -205,9 +160,9 @@ _MAKERS: Final[tuple[tuple[Callable[[random.Random, Split], tuple[Turn, ...]], i
     (_worked_out, 34),
     (_several, 6),
     (chain_turns, 7),
-    (_described_picture, 10),
-    (_described_pair, 5),
-    (_spelled_out, 10),
+    (partial(_described, described_picture), 20),
+    (partial(_described, described_pair), 8),
+    (partial(_described, spelled_out), 10),
     (_repeat, 3),
     (_translated, 28),
 )

@@ -18,13 +18,18 @@ from core.training.exchange import Split
 from core.training.learner import Learner, picture_tensors
 from core.training.locality import begin_whitened
 from core.training.loop import Schedule, Stage
-from core.training.patch_heads import Guess, PatchHeads
+from core.training.patch_heads import Guess
+from core.training.patch_labels import NUM_PATCHES
 from core.training.picture_augment import LabelledCrops, augment, joined, labelled_crops
+from core.training.scene_list import scene_at
+from core.training.slot_heads import VisionHeads, shares_told, slots_of_batch
+from core.training.slots import SAID, slots_of
 from core.training.word_alignment import WordTargets
 
 NUM_WHITENED: Final = 256  # pictures that the first layer's components are taken from
 NUM_ENCODER_STEPS: Final = 3000
 BATCH_SIZE: Final = 64
+SHEETS_SHARE: Final = 0.25  # of a batch
 WHOLE_SHARE: Final = 0.6  # of the batches are seen as the global view is: padding is picture
 MOVED_SHARE: Final = 0.5  # of these are moved and mirrored, and not asked for places
 NUM_POINTED_AT: Final = 6000  # pictures that the projector learns words from
@@ -37,46 +42,52 @@ _PROJECTIONS: Final = ("img_projection_up", "img_projection_down")
 
 
 def vision_encoder(course: Course) -> Stage:
-    """The vision encoder and throw-away heads that say what each patch shows."""
-    learner = course.learner
-    pictures, sheets = course.materials.pictures("train"), course.materials.practice_sheets()
+    """The vision encoder and throw-away heads: what does each patch show, what each token tell?"""
+    learner, materials = course.learner, course.materials
+    pictures, sheets = materials.pictures("train"), materials.practice_sheets()
     if "vision_encoder" not in course.goes_on:
         first, _ = picture_tensors(pictures, tuple(range(min(NUM_WHITENED, len(pictures)))))
         begin_whitened(learner.media.image_embed.img_processor, first)
     torch.manual_seed(1)
     width = learner.config.vision_config.hidden_size
-    heads = PatchHeads(width).to(learner.device)
+    heads = VisionHeads(width).to(learner.device)
     trunk = vision_encoder_parameters(learner)
     parameters = {**trunk, **{f"head.{n}": p for n, p in heads.named_parameters()}}
+    num_sheets = min(round(BATCH_SIZE * SHEETS_SHARE), len(sheets))
 
-    def guesses(batch: LabelledCrops, is_trunk_kept: bool = False) -> list[Guess]:
-        """What the heads say of a batch's cells."""
+    def guesses(batch: LabelledCrops, slots: torch.Tensor, is_trunk_kept: bool) -> list[Guess]:
+        """What the heads say of a batch."""
         with learner.autocast():
             with torch.no_grad() if is_trunk_kept else nullcontext():
                 patches = learner.encode_patches(batch.crops, batch.masks)
-            return heads.guesses(patches, *batch.patch_labels)
+            return heads.guesses(patches, batch.patch_labels, slots)
 
     def loss(step: int) -> torch.Tensor:
-        """Of scenes and sheets, half of a batch each."""
+        """Of scenes and words, and of some sheets, which have too many letters to be told."""
         rng = random.Random(f"vision_encoder-{step}")
-        half = min(BATCH_SIZE // 2, len(sheets))
-        sources = [
-            labelled_crops(source, sorted(rng.sample(range(len(source)), half)))
-            for source in (pictures, sheets)
-        ]
-        batch = joined(sources)
+        numbers = [materials.pick(rng, "train") for _ in range(BATCH_SIZE - num_sheets)]
+        shown = materials.shown("train", numbers)
+        practice = labelled_crops(sheets, sorted(rng.sample(range(len(sheets)), num_sheets)))
+        batch = joined([labelled_crops(shown, range(len(shown))), practice])
+        is_moved = False
         if rng.random() < WHOLE_SHARE:
             batch = batch.without_padding()
-            if rng.random() < MOVED_SHARE:
+            if is_moved := rng.random() < MOVED_SHARE:
                 batch = augment(batch, (batch.characters > 0).any((1, 2)), rng)
+        scenes = [] if is_moved else [scene_at("train", number) for number in numbers]
+        slots = slots_of_batch(scenes, batch.masks)
         is_trunk_kept = course.begins_with_head("vision_encoder", step)
-        return torch.stack([guess.loss() for guess in guesses(batch, is_trunk_kept)]).sum()
+        return torch.stack([guess.loss() for guess in guesses(batch, slots, is_trunk_kept)]).sum()
 
     @torch.no_grad()
     def validate() -> dict[str, float]:
-        unseen = course.materials.pictures("held_out")
-        batch = labelled_crops(unseen, range(min(NUM_VALIDATION, len(unseen))))
-        return {guess.name: guess.accuracy() for guess in guesses(batch)}
+        unseen = materials.pictures("held_out")
+        numbers = range(min(NUM_VALIDATION, len(unseen)))
+        batch = labelled_crops(unseen, numbers).without_padding()
+        scenes = [scene_at("held_out", number) for number in numbers]
+        found = guesses(batch, slots_of_batch(scenes, batch.masks), is_trunk_kept=True)
+        accuracies = {guess.name: guess.accuracy() for guess in found}
+        return {**accuracies, **shares_told(found[-len(SAID) :], len(numbers))}
 
     learner.freeze_all_but(parameters)
     schedule = Schedule(
@@ -98,33 +109,34 @@ def vision_projector_parameters(learner: Learner) -> dict[str, nn.Parameter]:
 
 
 def vision_projector(course: Course) -> Stage:
-    """The vision projector alone: what a token shows becomes the words for it.
+    """The vision projector alone: what a token tells becomes the words for it.
 
     Encoder and language model are frozen, and neither is run but to read pictures once.
     """
-    learner = course.learner
+    learner, whole = course.learner, np.ones((NUM_PATCHES, NUM_PATCHES), np.bool_)
     targets = WordTargets(course.tokenizer, learner.decoder.embed_tokens.weight)
-    pictures = {split: _with_shapes(course, split) for split in get_args(Split)}
+    numbers = {split: _first_numbers(course, split) for split in get_args(Split)}
 
-    def shown(split: Split, indices: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
-        """The projector's tokens of global views, (num, 25, hidden), and the patches' labels."""
-        kept = course.picture_encodings(split, tuple(indices))
-        rows = torch.stack([kept[index][0][0] for index in indices]).to(learner.device)
-        labels = torch.from_numpy(course.materials.pictures(split).labels[list(indices)]).long()
-        return learner.project_picture(rows.float()), labels.to(learner.device)
+    def shown(split: Split, numbers: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        """The projector's tokens of global views, (num, 25, hidden), and what they should tell."""
+        kept = course.picture_encodings(split, tuple(numbers))
+        rows = torch.stack([kept[number][0][0] for number in numbers]).to(learner.device)
+        slots = np.stack([slots_of(scene_at(split, number), whole) for number in numbers])
+        told = torch.from_numpy(slots).long().to(learner.device)
+        return learner.project_picture(rows.float()), told
 
     def prepare() -> None:
-        for split, indices in pictures.items():
-            course.picture_encodings(split, indices)
+        for split, first in numbers.items():
+            course.picture_encodings(split, first)
 
     def loss(step: int) -> torch.Tensor:
         rng = random.Random(f"vision_projector-{step}")
-        projected, labels = shown("train", rng.choices(pictures["train"], k=NUM_POINTED))
-        return targets.loss(projected, *targets.of_tokens(labels))
+        projected, told = shown("train", rng.choices(numbers["train"], k=NUM_POINTED))
+        return targets.loss(projected, *targets.of_tokens(told))
 
     @torch.no_grad()
     def validate() -> dict[str, float]:
-        return targets.shares_heard(*shown("held_out", pictures["held_out"][:NUM_VALIDATION]))
+        return targets.shares_heard(*shown("held_out", numbers["held_out"][:NUM_VALIDATION]))
 
     parameters = learner.parameters(*(_IMAGE_EMBED + name for name in _PROJECTIONS))
     learner.freeze_all_but(parameters)
@@ -132,10 +144,9 @@ def vision_projector(course: Course) -> Stage:
     return Stage("vision_projector", parameters, schedule, loss, validate, prepare)
 
 
-def _with_shapes(course: Course, split: Split) -> tuple[int, ...]:
-    """The first pictures of a split that show shapes."""
-    labels = course.materials.pictures(split).labels[:NUM_POINTED_AT]
-    return tuple(np.flatnonzero(labels[:, 0].any((1, 2))).tolist())
+def _first_numbers(course: Course, split: Split) -> tuple[int, ...]:
+    """Of the pictures that the projector learns words from."""
+    return tuple(range(min(NUM_POINTED_AT, course.materials.num_pictures(split))))
 
 
 def vision_joint(course: Course) -> Stage:

@@ -1,32 +1,24 @@
-"""The vision projector's first lesson: a token that shows a shape becomes the words for it.
+"""The vision projector's first lesson: a token that tells something becomes the words for it.
 
-The base model has learned to answer questions about scenes that are told in words. Where a
-picture's token points where "large", "red", "star", "top" and "left" point together, it finds
-there what it looks for, before any adapter has learned to look elsewhere. Text is left out: its
-letters have an order, which a sum of words has not.
-Leaves out: the stage (vision_stages.py) and where labels come from (patch_labels.py).
+The base model has learned to answer questions about scenes that are told in words, and to read
+words that are told letter by letter. Where a picture's token points where "large", "red", "star",
+"top" and "left" point together, it finds there what it looks for, before any adapter has learned
+to look elsewhere.
+Leaves out: the stage (vision_stages.py) and what tokens tell (slots.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
 
 import torch
 import torch.nn.functional as F
 
 from core.tokenizer import Tokenizer
-from core.training.items import COLOURS, PLACES, SHAPES, SIZES
+from core.training.slots import SAID
 
-NOTHING_WEIGHT: Final = 0.2  # of a token that shows nothing: most of them
+NOTHING_WEIGHT: Final = 0.2  # of a token that tells nothing: most of them
 SMALL_WORDS: Final = ("at", "the", "on", "in")
-# In the order of Pictures.labels, the words for every label from 1 on.
-SAID: Final[Mapping[str, tuple[str, ...]]] = {
-    "shape": SHAPES,
-    "colour": tuple(COLOURS),
-    "size": SIZES,
-    "place": PLACES,
-}
 
 
 class WordTargets:
@@ -46,74 +38,51 @@ class WordTargets:
         }
 
     def _word(self, tokenizer: Tokenizer, embeddings: torch.Tensor, said: str) -> torch.Tensor:
-        """The sum of what its words add to the mean of all, shape (hidden,)."""
+        """The sum of what its words add to the mean of all, shape (hidden,).
+
+        Of a letter or a figure that is two tokens, the first is only the space before it.
+        """
         words = [word for word in said.split() if word not in SMALL_WORDS]
-        ids = [id_ for word in words for id_ in tokenizer.encode_text(f" {word}")]
+        tokens = [tokenizer.encode_text(f" {word}") for word in words]
+        ids = [tokens[0][-1]] if len(said) == 1 else [id_ for word in tokens for id_ in word]
         return (embeddings[ids] - self._neutral).sum(0)
 
-    def of_tokens(self, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Targets, and which tokens show a shape.
+    def of_tokens(self, slots: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Targets, and which tokens tell something.
 
         Args:
-            labels: int64, shape (num, 4, side, side), as in Pictures.
+            slots: int64, shape (num, num_kinds, side, side), as `slots_of` gives them.
         Returns:
-            float32, (num, side / 2 * side / 2, hidden), and bool, without the last dimension. A
-            token with two shapes points between them.
+            float32, (num, side * side, hidden), and bool, without the last dimension.
         """
         tables = [F.pad(table, (0, 0, 1, 0)) for table in self.tables.values()]  # 0 adds nothing
-        patches = torch.stack(
-            [table[kind] for table, kind in zip(tables, labels.unbind(1), strict=True)]
-        ).sum(0)
-        shown = (labels[:, 0] > 0).float()
-        added = _sum_of_four(patches.movedim(-1, 1))
-        num = _sum_of_four(shown[:, None])
-        targets = self._neutral + (added / num.clamp(min=1)).movedim(1, -1)
-        return targets.flatten(1, 2), num[:, 0].flatten(1) > 0
+        kinds = slots.flatten(2).unbind(1)
+        added = torch.stack([table[kind] for table, kind in zip(tables, kinds, strict=True)]).sum(0)
+        return self._neutral + added, (slots > 0).any(1).flatten(1)
 
     def loss(
-        self, projected: torch.Tensor, targets: torch.Tensor, is_shown: torch.Tensor
+        self, projected: torch.Tensor, targets: torch.Tensor, is_told: torch.Tensor
     ) -> torch.Tensor:
-        """Mean squared distance, 1 where every token says nothing but the mean of all words.
+        """Mean squared distance, about 1 where every token says nothing but the mean of all words.
 
         Args:
             projected, targets: (..., hidden).
-            is_shown: (...).
+            is_told: (...).
         """
-        weights = torch.where(is_shown, 1.0, NOTHING_WEIGHT)
+        weights = torch.where(is_told, 1.0, NOTHING_WEIGHT)
         distances = (projected - targets).pow(2).sum(-1)
         scale = (self.tables["shape"].pow(2).sum(-1).mean()) * len(SAID)
         return (weights * distances).sum() / weights.sum() / scale
 
-    def shares_heard(self, projected: torch.Tensor, labels: torch.Tensor) -> dict[str, float]:
-        """Of each kind, how many tokens that show one shape are nearest to the words for it.
+    def shares_heard(self, projected: torch.Tensor, slots: torch.Tensor) -> dict[str, float]:
+        """Of each kind, how many tokens that tell of it are nearest to the right words.
 
         Args:
-            projected: (num, side / 2 * side / 2, hidden).
-            labels: int64, (num, 4, side, side), as in Pictures.
+            projected: (num, side * side, hidden).
+            slots: int64, (num, num_kinds, side, side).
         """
         said, shares = (projected.float() - self._neutral).flatten(0, 1), {}
-        for (kind, table), maps in zip(self.tables.items(), labels.unbind(1), strict=True):
+        for (kind, table), truth in zip(self.tables.items(), slots.unbind(1), strict=True):
             nearest = (said @ table.T - table.pow(2).sum(-1) / 2).argmax(-1) + 1
-            truth = _only_label(maps).flatten()
-            shares[kind] = float((nearest == truth)[truth > 0].float().mean())
+            shares[kind] = float((nearest == truth.flatten())[truth.flatten() > 0].float().mean())
         return shares
-
-
-def _sum_of_four(maps: torch.Tensor) -> torch.Tensor:
-    """Two by two cells added up, of shape (num, channels, side, side)."""
-    return F.avg_pool2d(maps, 2) * 4
-
-
-def _only_label(maps: torch.Tensor) -> torch.Tensor:
-    """What two by two patches show, where they show one thing, else 0.
-
-    Args:
-        maps: int64, (num, side, side).
-    Returns:
-        int64, (num, side / 2, side / 2).
-    """
-    side = maps.shape[-1] // 2
-    four = maps.reshape(-1, side, 2, side, 2).transpose(2, 3).flatten(3)
-    most = four.amax(-1)
-    is_one = ((four == most[..., None]) | (four == 0)).all(-1)
-    return torch.where(is_one, most, 0)

@@ -66,14 +66,14 @@ def as_text(turn: Turn) -> str:
 
 
 @pytest.mark.parametrize("split", ["train", "held_out"])
-def test_a_text_dialogue_is_one_to_four_typed_turns(split: Split) -> None:
+def test_a_text_dialogue_is_one_to_six_typed_turns(split: Split) -> None:
     for dialogue in text_dialogues(split):
-        assert 1 <= len(dialogue.turns) <= 4
+        assert 1 <= len(dialogue.turns) <= 6
         for turn in dialogue.turns:
             assert len(turn.user) == 1
             assert as_text(turn).strip()
             assert turn.reply.strip() == turn.reply != ""
-    assert {len(dialogue.turns) for dialogue in text_dialogues(split)} >= {1, 2, 3}
+    assert {len(dialogue.turns) for dialogue in text_dialogues(split)} == {1, 2, 3, 4, 6}
 
 
 def test_some_dialogues_begin_with_a_system_prompt() -> None:

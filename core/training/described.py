@@ -1,0 +1,96 @@
+"""Pictures told in words: the base model learns to read scenes before it sees any.
+
+A scene is told as the replies tell it, or in short, without its number of shapes and with every
+shape's words in some order of their own: that is how the vision encoder's tokens tell it. Then
+come questions, several about one scene: what is asked for must be found among the rest.
+Leaves out: scenes and their questions (scenes.py, picture_pairs.py).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from core.training.exchange import Exchange, Split
+from core.training.items import PLACES, Item, Scene, describe
+from core.training.picture_pairs import ask_about_two
+from core.training.scenes import ask_about, sample_scene
+
+IN_SHORT_SHARE: Final = 0.6  # of the scenes with shapes
+FOLLOW_UPS: Final = (0, 1, 3, 5)
+FOLLOW_UPS_OF_TWO: Final = (0, 1, 2)
+NO_FOLLOW_UPS: Final = (0,)
+CASES: Final = (str.lower, str.upper)  # of letters told one by one
+SMALL_WORDS: Final = ("at", "the", "on", "in")
+Telling = tuple[str, Callable[[random.Random], Exchange]]  # in words, and what is asked about it
+
+
+def described_picture(rng: random.Random, split: Split) -> tuple[Exchange, ...]:
+    """One scene in words and a question; then more questions about it."""
+
+    def tell() -> Telling:
+        scene = sample_scene(rng)
+        return told(rng, scene), partial(ask_about, scene=scene)
+
+    return _asked(rng, split, tell, FOLLOW_UPS)
+
+
+def described_pair(rng: random.Random, split: Split) -> tuple[Exchange, ...]:
+    """Two scenes in words and a question about both; then more questions."""
+
+    def tell() -> Telling:
+        first, second = sample_scene(rng), sample_scene(rng)
+        telling = f"{told(rng, first)} {told(rng, second)}"
+        return telling, partial(ask_about_two, first=first, second=second)
+
+    return _asked(rng, split, tell, FOLLOW_UPS_OF_TWO)
+
+
+def spelled_out(rng: random.Random, split: Split) -> tuple[Exchange, ...]:
+    """A printed word told by its letters: what the eye finds before it is a word."""
+
+    def tell() -> Telling:
+        scene = sample_scene(rng)
+        while not scene.word:
+            scene = sample_scene(rng)
+        letters = rng.choice(CASES)(" ".join(scene.word))
+        return f"The picture shows {letters}.", partial(ask_about, scene=scene)
+
+    return _asked(rng, split, tell, NO_FOLLOW_UPS)
+
+
+def told(rng: random.Random, scene: Scene) -> str:
+    """The scene in one sentence: "2 shapes: a large ...", or "Picture: red large ..., ..."."""
+    if scene.word or rng.random() >= IN_SHORT_SHARE:
+        return describe(scene)
+    return f"Picture: {', '.join(_in_short(rng, item) for item in scene.items)}."
+
+
+def _in_short(rng: random.Random, item: Item) -> str:
+    place = " ".join(word for word in PLACES[item.place].split() if word not in SMALL_WORDS)
+    return " ".join(rng.sample((item.size, item.colour, item.shape, place), 4))
+
+
+def _asked(
+    rng: random.Random,
+    split: Split,
+    tell: Callable[[], Telling],
+    follow_ups: tuple[int, ...],
+) -> tuple[Exchange, ...]:
+    """A question of the split with the telling before it; others without."""
+    while True:
+        telling, ask = tell()
+        first = _after(telling, ask(rng))
+        if first.belongs_to(split):
+            return (first, *(ask(rng) for _ in range(rng.choice(follow_ups))))
+
+
+def _after(telling: str, exchange: Exchange) -> Exchange:
+    return Exchange(
+        "described",
+        f"{telling} {exchange.question}",
+        f"{telling} {exchange.spoken}",
+        exchange.answer,
+    )

@@ -1,0 +1,145 @@
+"""Pictures told in words: each telling says what its scene shows, and questions stay with it."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+
+from core.training import described
+from core.training.described import (
+    FOLLOW_UPS,
+    FOLLOW_UPS_OF_TWO,
+    IN_SHORT_SHARE,
+    SMALL_WORDS,
+    described_pair,
+    described_picture,
+    spelled_out,
+    told,
+)
+from core.training.exchange import Exchange, Split, is_held_out
+from core.training.items import COLOURS, PLACES, SHAPES, SIZES, Item, Scene, describe
+from core.training.scenes import sample_scene
+
+SPLITS: tuple[Split, ...] = ("train", "held_out")
+SCENE = Scene((Item("star", "red", "large", 3), Item("ring", "blue", "small", 4)), "", seed=1)
+
+
+def in_short(place: str) -> str:
+    return " ".join(word for word in place.split() if word not in SMALL_WORDS)
+
+
+def read_in_short(telling: str) -> tuple[Item, ...]:
+    """The shapes of "Picture: red large ..., ...", each of their words told once."""
+    items = []
+    for one in telling.removeprefix("Picture: ").removesuffix(".").split(", "):
+        words = one.split()
+        (shape,), (colour,), (size,) = (
+            [word for word in words if word in known] for known in (SHAPES, COLOURS, SIZES)
+        )
+        place = [word for word in words if word not in (shape, colour, size)]
+        items.append(Item(shape, colour, size, [*map(in_short, PLACES)].index(" ".join(place))))
+    return tuple(items)
+
+
+def scenes(num: int) -> list[Scene]:
+    rng = random.Random(1)
+    return [sample_scene(rng) for _ in range(num)]
+
+
+def test_a_telling_says_all_that_is_shown() -> None:
+    rng = random.Random(0)
+    for scene in scenes(400):
+        telling = told(rng, scene)
+        if telling.startswith("Picture: "):
+            assert read_in_short(telling) == scene.items
+        else:
+            assert telling == describe(scene)
+
+
+def test_most_shapes_are_told_in_short_and_words_never() -> None:
+    rng = random.Random(0)
+    are_short = Counter(
+        (bool(scene.word), told(rng, scene).startswith("Picture: ")) for scene in scenes(2000)
+    )
+    assert are_short[True, True] == 0
+    shapes = are_short[False, True] + are_short[False, False]
+    assert abs(are_short[False, True] / shapes - IN_SHORT_SHARE) < 0.05
+
+
+def test_the_words_of_a_shape_come_in_every_order() -> None:
+    rng = random.Random(0)
+    scene = Scene(SCENE.items[:1], "", seed=1)
+    tellings = {told(rng, scene) for _ in range(1000)}
+    assert "Picture: red left star large." in tellings
+    assert len(tellings) == 24 + 1
+
+
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("make", [described_picture, described_pair, spelled_out])
+def test_the_first_question_is_of_the_split(
+    make: Callable[[random.Random, Split], tuple[Exchange, ...]], split: Split
+) -> None:
+    rng = random.Random(2)
+    for _ in range(200):
+        first, *_ = make(rng, split)
+        assert is_held_out(first.spoken) == (split == "held_out")
+
+
+@pytest.mark.parametrize(
+    ("make", "asked", "nums"),
+    [
+        (described_picture, "ask_about", FOLLOW_UPS),
+        (described_pair, "ask_about_two", FOLLOW_UPS_OF_TWO),
+    ],
+)
+def test_all_questions_are_about_what_was_told(
+    make: Callable[[random.Random, Split], tuple[Exchange, ...]],
+    asked: str,
+    nums: tuple[int, ...],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also when nothing of a scene is of the split: then another one is told."""
+    about: list[tuple[Scene, ...]] = []
+
+    def ask(_: random.Random, *one: Scene, **named: Scene) -> Exchange:
+        about.append((*one, *named.values()))
+        return Exchange("", f"Question {len(about)}?", f"Question {len(about)}?", "")
+
+    monkeypatch.setattr(described, asked, ask)
+    rng, lengths = random.Random(3), Counter[int]()
+    for _ in range(300):
+        first, *others = make(rng, "held_out")
+        shown = about[-1 - len(others)]
+        assert set(about[-1 - len(others) :]) == {shown}
+        assert not any("shape" in other.question for other in others)
+        check_told(first.question, shown)
+        lengths[len(others)] += 1
+    assert set(lengths) == set(nums)
+
+
+def check_told(question: str, shown: tuple[Scene, ...]) -> None:
+    """The question has the scenes before it, one after the other."""
+    rest = question
+    for scene in shown:
+        if rest.startswith("Picture: "):
+            telling, rest = rest.split(". ", 1)
+            assert read_in_short(f"{telling}.") == scene.items
+        else:
+            assert rest.startswith(f"{describe(scene)} ")
+            rest = rest.removeprefix(f"{describe(scene)} ")
+    assert rest.startswith("Question ")
+
+
+def test_letters_spell_the_word() -> None:
+    rng, cases = random.Random(4), set[str]()
+    for _ in range(100):
+        (exchange,) = spelled_out(rng, "train")
+        letters = exchange.question.removeprefix("The picture shows ").split(".")[0]
+        word = letters.replace(" ", "")
+        assert set(map(len, letters.split())) == {1}
+        cases.add("upper" if word.isupper() else "digits" if word.isdigit() else "lower")
+        assert f" {word.lower()}." in exchange.answer
+    assert cases == {"upper", "lower", "digits"}
