@@ -27,11 +27,13 @@ class SpokenTokens:
 
     Args:
         trained, held_out: each clip's classes.
+        token_ids: by class, the token.
         num_letters: by class, how long a token takes to say.
     """
 
     trained: tuple[tuple[int, ...], ...]
     held_out: tuple[tuple[int, ...], ...]
+    token_ids: tuple[int, ...]
     num_letters: tuple[int, ...]
 
     @property
@@ -39,16 +41,22 @@ class SpokenTokens:
         """The class of "nothing new", behind all others."""
         return len(self.num_letters)
 
-    def loss(self, log_probs: torch.Tensor, truth: Sequence[Sequence[int]]) -> torch.Tensor:
+    def loss(
+        self,
+        log_probs: torch.Tensor,
+        truth: Sequence[Sequence[int]],
+        num_frames: Sequence[int] | None = None,
+    ) -> torch.Tensor:
         """CTC's loss of some clips.
 
         Args:
             log_probs: (num_frames, num_clips, num_classes).
             truth: the classes that each clip says.
+            num_frames: of each clip (default: all have as many).
         """
         lengths = torch.tensor([len(classes) for classes in truth])
         flat = torch.tensor([class_ for classes in truth for class_ in classes])
-        frames = torch.full((len(truth),), log_probs.shape[0])
+        frames = torch.tensor(num_frames or [log_probs.shape[0]] * len(truth))
         return F.ctc_loss(log_probs, flat, frames, lengths, self.blank, zero_infinity=True)
 
     def flat_start_loss(
@@ -81,7 +89,7 @@ def spoken_tokens(
     ]
     # A token's letters, and one for the pause.
     num_letters = tuple(len(tokenizer.decode([id_]).strip()) + 1 for id_ in token_ids)
-    return SpokenTokens(in_classes[0], in_classes[1], num_letters)
+    return SpokenTokens(in_classes[0], in_classes[1], tuple(token_ids), num_letters)
 
 
 def flat_alignment(

@@ -1,21 +1,21 @@
-"""The speech stages: the encoder by CTC, projector, projector and LoRA; then pictures too."""
+"""The speech stages: the encoder and the projector by CTC, projector and LoRA; then pictures too."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import Final
+from typing import Final, get_args
 
 import numpy as np
 import torch
 from torch import nn
 
 from core.training.course import NUM_VALIDATION, Course, dialogue_stage
-from core.training.ctc import collapsed, spoken_tokens
-from core.training.dialogues import Dialogue
+from core.training.ctc import SpokenTokens, collapsed, spoken_tokens
 from core.training.edit_distance import edit_distance
 from core.training.exchange import Split
+from core.training.heard_words import NEARNESS_WEIGHT, HeardWords
 from core.training.learner import Learner
 from core.training.loop import Schedule, Stage
 from core.training.media import Clips
@@ -26,25 +26,24 @@ from core.training.vision_stages import vision_projector_parameters
 NUM_ENCODER_STEPS: Final = 6000
 NUM_FRAMES_A_BATCH: Final = 9600  # about 32 clips
 FLAT_START_SHARE: Final = 0.3  # of the steps are helped by a flat alignment
+NUM_FRAMES_POINTED: Final = 40_000  # of the clips whose words the projector learns in a step
+# The projector already says words; a LoRA that is still at a loss would talk it out of them.
+PROJECTOR_SHARE: Final = 0.25  # of the LoRA's learning rate
 SORTED_SHARE: Final = 0.25  # of the steps go from short clips to all of them
+_AUDIO_EMBED: Final = "model.embed_tokens_extend.audio_embed."
 
 
 def speech_encoder(course: Course) -> Stage:
     """The audio encoder and a throw-away head, by CTC on the words that are said."""
     learner = course.learner
     encoder = learner.media.audio_embed.encoder
-    clips = course.materials.clips("train")
-    spoken = spoken_tokens(
-        course.tokenizer,
-        [clip.spoken for clip in clips.about],
-        [clip.spoken for clip in course.materials.clips("held_out").about],
-    )
+    clips, spoken = course.materials.clips("train"), _spoken(course)
     torch.manual_seed(2)
     head = nn.Linear(learner.config.audio_config.hidden_size, spoken.blank + 1).to(learner.device)
     goes_on = "speech_encoder" in course.goes_on
     if not goes_on:
         _set_mean_and_variance(learner, clips)
-    trunk = learner.parameters("model.embed_tokens_extend.audio_embed.encoder.")
+    trunk = learner.parameters(f"{_AUDIO_EMBED}encoder.")
     parameters = {**trunk, **{f"head.{n}": p for n, p in head.named_parameters()}}
     schedule = Schedule(
         course.steps(NUM_ENCODER_STEPS), course.rate("speech_encoder", 2e-3), num_warmup=200
@@ -88,6 +87,12 @@ def speech_encoder(course: Course) -> Stage:
 
     learner.freeze_all_but(parameters)
     return Stage("speech_encoder", parameters, schedule, loss, validate)
+
+
+def _spoken(course: Course) -> SpokenTokens:
+    """What the clips say, as classes."""
+    said = [[clip.spoken for clip in course.materials.clips(s).about] for s in get_args(Split)]
+    return spoken_tokens(course.tokenizer, *said)
 
 
 def _figures(truth: Sequence[Sequence[int]], read: Sequence[Sequence[int]]) -> dict[str, float]:
@@ -141,21 +146,48 @@ def _padded(clips: Clips, indices: Sequence[int], rng: random.Random | None) -> 
 
 def speech_projector_parameters(learner: Learner, suffix: str) -> dict[str, nn.Parameter]:
     """One of the two audio projectors: "speech" or "vision_speech"."""
-    prefix = "model.embed_tokens_extend.audio_embed."
-    return learner.parameters(f"{prefix}up_proj_for_{suffix}.", f"{prefix}down_proj_for_{suffix}.")
+    names = (f"up_proj_for_{suffix}.", f"down_proj_for_{suffix}.")
+    return learner.parameters(*(_AUDIO_EMBED + name for name in names))
 
 
 def speech_projector(course: Course) -> Stage:
-    """The speech projector alone, on transcription."""
-    parameters = speech_projector_parameters(course.learner, "speech")
+    """The speech projector alone: a frame that says something becomes the word for it.
 
-    talk = SoundDialogues(course.materials)
+    Encoder and language model are frozen, and neither is run but to hear the clips once.
+    """
+    learner = course.learner
+    spoken = _spoken(course)
+    words = HeardWords(learner.decoder.embed_tokens.weight, spoken.token_ids)
 
-    def make(rng: random.Random, split: Split) -> Dialogue:
-        return Dialogue((talk.transcription(rng, split),))
+    def projected(split: Split, indices: Sequence[int]) -> list[torch.Tensor]:
+        """Of each clip, the projector's tokens, (num_tokens, hidden)."""
+        kept = [course.sound_encodings(split)[index] for index in indices]
+        frames = learner.project_sound(torch.cat(kept).to(learner.device).float(), "speech")
+        return list(frames.split([len(clip) for clip in kept]))
 
-    schedule = Schedule(course.steps(150), course.rate("speech_projector", 3e-3))
-    return dialogue_stage(course, "speech_projector", parameters, schedule, 64, make, "speech")
+    def loss(step: int) -> torch.Tensor:
+        rng = random.Random(f"speech_projector-{step}")
+        indices = _alike(course.materials.clips("train"), NUM_FRAMES_POINTED, 1.0, rng)
+        heard = projected("train", indices)
+        log_probs = words.log_probs(nn.utils.rnn.pad_sequence(heard))
+        truth = [spoken.trained[index] for index in indices]
+        found = spoken.loss(log_probs, truth, [len(clip) for clip in heard])
+        return found + NEARNESS_WEIGHT * words.distance(torch.cat(heard))
+
+    @torch.no_grad()
+    def validate() -> dict[str, float]:
+        num = min(NUM_VALIDATION, len(course.materials.clips("held_out")))
+        paths = [words.log_probs(clip).argmax(-1) for clip in projected("held_out", range(num))]
+        read = [collapsed(path.tolist(), spoken.blank) for path in paths]
+        return _figures(spoken.held_out[:num], read)
+
+    def prepare() -> None:
+        course.sound_encodings("train")
+
+    parameters = speech_projector_parameters(learner, "speech")
+    learner.freeze_all_but(parameters)
+    schedule = Schedule(course.steps(800), course.rate("speech_projector", 3e-3))
+    return Stage("speech_projector", parameters, schedule, loss, validate, prepare)
 
 
 def speech(course: Course) -> Stage:
@@ -167,7 +199,9 @@ def speech(course: Course) -> Stage:
     }
 
     make = SoundDialogues(course.materials).speech
-    schedule = Schedule(course.steps(2400), course.rate("speech", 3e-3))
+    schedule = Schedule(
+        course.steps(2400), course.rate("speech", 3e-3), slower={_AUDIO_EMBED: PROJECTOR_SHARE}
+    )
     return dialogue_stage(course, "speech", parameters, schedule, 64, make, "speech")
 
 

@@ -7,7 +7,7 @@
     vision           projector + vision LoRA, then
     vision_pairs     projector + vision LoRA, on two pictures in one question
     speech_encoder   the audio encoder on its own, by CTC
-    speech_projector projector alone, on transcription, then
+    speech_projector projector alone: which word does each frame say? then
     speech           projector + speech LoRA, on transcription and spoken questions
     vision_speech    second audio projector + vision LoRA, on spoken questions about pictures
 

@@ -38,11 +38,19 @@ def test_classes_are_what_training_says_in_lower_case_without_marks() -> None:
 
 
 def test_the_loss_is_the_chance_of_all_paths_that_read_right() -> None:
-    spoken = SpokenTokens(((0,),), (), (2,))
+    spoken = SpokenTokens(((0,),), (), (7,), (2,))
     log_probs = torch.tensor([[0.7, 0.3], [0.4, 0.6]]).log()[:, None]  # two frames, one clip
     # "0" is read from (0, 0), (0, blank) and (blank, 0).
     chance = 0.7 * 0.4 + 0.7 * 0.6 + 0.3 * 0.4
     assert float(spoken.loss(log_probs, [(0,)])) == pytest.approx(-math.log(chance), rel=1e-5)
+
+
+def test_frames_behind_a_clips_end_do_not_count() -> None:
+    spoken = SpokenTokens(((0,),), (), (7,), (2,))
+    log_probs = torch.tensor([[0.7, 0.3], [0.4, 0.6], [0.5, 0.5]]).log()[:, None]
+    alone = spoken.loss(log_probs[:2], [(0,)])
+    assert float(spoken.loss(log_probs, [(0,)], [2])) == pytest.approx(float(alone), rel=1e-6)
+    assert float(spoken.loss(log_probs, [(0,)])) != pytest.approx(float(alone), rel=1e-3)
 
 
 def test_a_flat_beginning_shares_the_loud_frames_by_letters() -> None:
@@ -58,7 +66,7 @@ def test_a_flat_beginning_shares_the_loud_frames_by_letters() -> None:
 
 
 def test_the_flat_loss_is_least_where_the_alignment_is_followed() -> None:
-    spoken = SpokenTokens((), (), (2, 2))
+    spoken = SpokenTokens((), (), (7, 8), (2, 2))
     mel = np.zeros((80, 80), dtype=np.float32)
     mel[8:72] = 1.0
     aligned = flat_alignment(mel, [0, 1], spoken.num_letters)

@@ -14,7 +14,7 @@ from core.training.slots import SAID, slots_of
 from core.training.word_alignment import NOTHING_WEIGHT, WordTargets
 from tests.training import small_raw_tokenizer, small_tokenizer
 
-HIDDEN = 64
+HIDDEN = 512  # wide enough that words drawn at random point apart
 RED_STAR = Item("star", "red", "large", 0)
 BLUE_RING = Item("ring", "blue", "small", 5)
 WHOLE = np.ones((NUM_PATCHES, NUM_PATCHES), np.bool_)

@@ -1,0 +1,52 @@
+"""The speech projector's first lesson: a frame that says something becomes the word for it.
+
+The base model has learned to repeat, answer and translate what is typed. Where a frame points
+where the embedding of the word that it says points, and all others to the middle of all words,
+the base model reads the sound as it reads text with gaps, before any adapter has learned to listen.
+Which frame says which word is CTC's to find: the classes' scores are the distances from their
+embeddings. Leaves out: the stage (speech_stages.py) and the classes (ctc.py).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import torch
+
+SHARPNESS: Final = 5.0  # words are 1.8 apart, squared 3.3: so far, a frame is sure
+NEARNESS_WEIGHT: Final = 1.0  # of how near a frame is to what it says, beside CTC's loss
+
+
+class HeardWords:
+    """Where the frames of a sound should point.
+
+    Args:
+        embeddings: of the base model, shape (vocab, hidden).
+        token_ids: by class, the token; the class behind them, which says nothing new, is the middle
+            of all embeddings.
+    """
+
+    def __init__(self, embeddings: torch.Tensor, token_ids: tuple[int, ...]) -> None:
+        embeddings = embeddings.detach().float()
+        self.centres = torch.cat([embeddings[list(token_ids)], embeddings.mean(0, keepdim=True)])
+
+    def log_probs(self, projected: torch.Tensor) -> torch.Tensor:
+        """Of each class, from how near its embedding is.
+
+        Args:
+            projected: (..., hidden).
+        Returns:
+            (..., num_classes), the blank last.
+        """
+        nearness = projected @ self.centres.T - self.centres.pow(2).sum(-1) / 2
+        return (SHARPNESS * nearness).log_softmax(-1)
+
+    def distance(self, projected: torch.Tensor) -> torch.Tensor:
+        """Mean squared distance from the nearest class: what CTC is sure of, it leaves anywhere.
+
+        Args:
+            projected: (..., hidden).
+        """
+        with torch.no_grad():
+            nearest = self.centres[self.log_probs(projected).argmax(-1)]
+        return (projected - nearest).pow(2).sum(-1).mean()
