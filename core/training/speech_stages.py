@@ -1,4 +1,4 @@
-"""The speech stages: the encoder and the projector by CTC, projector and LoRA; then pictures too."""
+"""The speech stages: encoder and projector by CTC, projector and LoRA; then pictures too."""
 
 from __future__ import annotations
 
