@@ -1,6 +1,7 @@
 """The whole recipe in a few minutes: few media, few steps, and what they learn beats chance.
 
-The vision projector's dozen steps are too few for that; test_word_alignment.py sees it learn.
+The projectors' dozen steps are too few for that; test_word_alignment.py and test_heard_words.py see
+them learn.
 """
 
 from __future__ import annotations
@@ -20,7 +21,12 @@ from tests.training import needs_voices, small_tokenizer, without_compiler
 
 SHARE_OF_MEDIA = "0.012"
 SHARE_OF_STEPS = "0.015"
-ALONE = ("vision_encoder", "vision_projector", "speech_encoder")  # without the language model
+ALONE = (  # without the language model
+    "vision_encoder",
+    "vision_projector",
+    "speech_encoder",
+    "speech_projector",
+)
 REPLYING = tuple(name for name in STAGES if name not in ALONE)
 
 
