@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Final, get_args
 
@@ -76,14 +76,7 @@ def speech_encoder(course: Course) -> Stage:
 
     @torch.no_grad()
     def validate() -> dict[str, float]:
-        """What is read of held-out clips, each alone and without padding."""
-        encoder.eval()
-        unseen, truth = course.materials.clips("held_out"), spoken.held_out
-        num = min(NUM_VALIDATION, len(unseen))
-        paths = [log_probs_of(_padded(unseen, [i], None)).argmax(-1)[:, 0] for i in range(num)]
-        read = [collapsed(path.tolist(), spoken.blank) for path in paths]
-        encoder.train()
-        return _figures(truth[:num], read)
+        return _read_alone(course, spoken, log_probs_of)
 
     learner.freeze_all_but(parameters)
     return Stage("speech_encoder", parameters, schedule, loss, validate)
@@ -93,6 +86,23 @@ def _spoken(course: Course) -> SpokenTokens:
     """What the clips say, as classes."""
     said = [[clip.spoken for clip in course.materials.clips(s).about] for s in get_args(Split)]
     return spoken_tokens(course.tokenizer, *said)
+
+
+def _read_alone(
+    course: Course, spoken: SpokenTokens, log_probs_of: Callable[[torch.Tensor], torch.Tensor]
+) -> dict[str, float]:
+    """What is read of held-out clips, each alone and without padding.
+
+    Args:
+        log_probs_of: of log-mel frames, each frame's classes, (num_frames, num_clips, num_classes).
+    """
+    encoder, unseen = course.learner.media.audio_embed.encoder, course.materials.clips("held_out")
+    num = min(NUM_VALIDATION, len(unseen))
+    encoder.eval()
+    paths = [log_probs_of(_padded(unseen, [i], None)).argmax(-1)[:, 0] for i in range(num)]
+    encoder.train()
+    read = [collapsed(path.tolist(), spoken.blank) for path in paths]
+    return _figures(spoken.held_out[:num], read)
 
 
 def _figures(truth: Sequence[Sequence[int]], read: Sequence[Sequence[int]]) -> dict[str, float]:
@@ -155,8 +165,7 @@ def speech_projector(course: Course) -> Stage:
 
     Encoder and language model are frozen, and neither is run but to hear the clips once.
     """
-    learner = course.learner
-    spoken = _spoken(course)
+    learner, clips, spoken = course.learner, course.materials.clips("train"), _spoken(course)
     words = HeardWords(learner.decoder.embed_tokens.weight, spoken.token_ids)
 
     def projected(split: Split, indices: Sequence[int]) -> list[torch.Tensor]:
@@ -167,11 +176,11 @@ def speech_projector(course: Course) -> Stage:
 
     def loss(step: int) -> torch.Tensor:
         rng = random.Random(f"speech_projector-{step}")
-        indices = _alike(course.materials.clips("train"), NUM_FRAMES_POINTED, 1.0, rng)
+        indices = _alike(clips, NUM_FRAMES_POINTED, 1.0, rng)
         heard = projected("train", indices)
-        log_probs = words.log_probs(nn.utils.rnn.pad_sequence(heard))
         truth = [spoken.trained[index] for index in indices]
-        found = spoken.loss(log_probs, truth, [len(clip) for clip in heard])
+        together = nn.utils.rnn.pad_sequence(heard)
+        found = spoken.loss(words.log_probs(together), truth, [len(clip) for clip in heard])
         return found + NEARNESS_WEIGHT * words.distance(torch.cat(heard))
 
     @torch.no_grad()
@@ -186,8 +195,42 @@ def speech_projector(course: Course) -> Stage:
 
     parameters = speech_projector_parameters(learner, "speech")
     learner.freeze_all_but(parameters)
-    schedule = Schedule(course.steps(800), course.rate("speech_projector", 3e-3))
+    schedule = Schedule(course.steps(300), course.rate("speech_projector", 3e-3))
     return Stage("speech_projector", parameters, schedule, loss, validate, prepare)
+
+
+def speech_joint(course: Course) -> Stage:
+    """The audio encoder and the projector: what the projector alone has no room for.
+
+    Thousands of words lie where the base model has put them, and not where the encoder did.
+    """
+    learner, clips, spoken = course.learner, course.materials.clips("train"), _spoken(course)
+    encoder = learner.media.audio_embed.encoder
+    words = HeardWords(learner.decoder.embed_tokens.weight, spoken.token_ids)
+
+    def projected(mels: torch.Tensor) -> torch.Tensor:
+        """The projector's tokens, (num_tokens, num_clips, hidden)."""
+        with learner.autocast():
+            hidden = encoder(mels.to(learner.device), None)
+        return learner.project_sound(hidden.float(), "speech").transpose(0, 1)
+
+    def loss(step: int) -> torch.Tensor:
+        rng = random.Random(f"speech_joint-{step}")
+        indices = _alike(clips, NUM_FRAMES_A_BATCH, 1.0, rng)
+        heard = projected(_padded(clips, indices, rng))
+        found = spoken.loss(words.log_probs(heard), [spoken.trained[i] for i in indices])
+        return found + NEARNESS_WEIGHT * words.distance(heard)
+
+    @torch.no_grad()
+    def validate() -> dict[str, float]:
+        return _read_alone(course, spoken, lambda mels: words.log_probs(projected(mels)))
+
+    course.sounds.clear()  # what earlier stages kept is not what this encoder will say
+    trunk = learner.parameters(f"{_AUDIO_EMBED}encoder.")
+    parameters = {**trunk, **speech_projector_parameters(learner, "speech")}
+    learner.freeze_all_but(parameters)
+    schedule = Schedule(course.steps(1500), course.rate("speech_joint", 1.5e-3))
+    return Stage("speech_joint", parameters, schedule, loss, validate)
 
 
 def speech(course: Course) -> Stage:
