@@ -3,8 +3,8 @@
 The base model has learned to repeat, answer and translate what is typed. Where a frame points
 where the embedding of the word that it says points, and all others to the middle of all words,
 the base model reads the sound as it reads text with gaps, before any adapter has learned to listen.
-Which frame says which word is CTC's to find: the classes' scores are the distances from their
-embeddings. Leaves out: the stage (speech_stages.py) and the classes (ctc.py).
+The classes' scores are the distances from their embeddings.
+Leaves out: the stages (speech_stages.py) and the classes (ctc.py).
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Final
 
 import torch
 
-SHARPNESS: Final = 5.0  # words are 1.8 apart, squared 3.3: so far, a frame is sure
-NEARNESS_WEIGHT: Final = 1.0  # of how near a frame is to what it says, beside CTC's loss
+SHARPNESS: Final = 10.0  # the nearest words are 1.8 apart: half-way, a frame is not sure
+NEARNESS_WEIGHT: Final = 0.1  # of how near a frame is to what it says
 
 
 class HeardWords:
@@ -41,8 +41,18 @@ class HeardWords:
         nearness = projected @ self.centres.T - self.centres.pow(2).sum(-1) / 2
         return (SHARPNESS * nearness).log_softmax(-1)
 
+    def loss(self, projected: torch.Tensor, chances: torch.Tensor) -> torch.Tensor:
+        """Cross entropy with what is known of each frame, and how far it is from any class.
+
+        Args:
+            projected: (num_frames, hidden).
+            chances: of each class, (num_frames, num_classes).
+        """
+        entropy = -(chances * self.log_probs(projected)).sum(-1).mean()
+        return entropy + NEARNESS_WEIGHT * self.distance(projected)
+
     def distance(self, projected: torch.Tensor) -> torch.Tensor:
-        """Mean squared distance from the nearest class: what CTC is sure of, it leaves anywhere.
+        """Mean squared distance from the nearest class: what a loss is sure of, it leaves anywhere.
 
         Args:
             projected: (..., hidden).

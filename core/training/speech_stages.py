@@ -16,7 +16,7 @@ from core.training.ctc import SpokenTokens, collapsed, spoken_tokens
 from core.training.edit_distance import edit_distance
 from core.training.exchange import Split
 from core.training.heard_words import NEARNESS_WEIGHT, HeardWords
-from core.training.learner import Learner
+from core.training.learner import Learner, sound_encodings
 from core.training.loop import Schedule, Stage
 from core.training.media import Clips
 from core.training.mel_augment import augment
@@ -26,7 +26,8 @@ from core.training.vision_stages import vision_projector_parameters
 NUM_ENCODER_STEPS: Final = 6000
 NUM_FRAMES_A_BATCH: Final = 9600  # about 32 clips
 FLAT_START_SHARE: Final = 0.3  # of the steps are helped by a flat alignment
-NUM_FRAMES_POINTED: Final = 40_000  # of the clips whose words the projector learns in a step
+NUM_POINTED_AT: Final = 8000  # clips that the projector learns words from
+NUM_FRAMES_POINTED: Final = 12_000  # of the clips whose words the projector learns in a step
 # The projector already says words; a LoRA that is still at a loss would talk it out of them.
 PROJECTOR_SHARE: Final = 0.25  # of the LoRA's learning rate
 SORTED_SHARE: Final = 0.25  # of the steps go from short clips to all of them
@@ -163,39 +164,51 @@ def speech_projector_parameters(learner: Learner, suffix: str) -> dict[str, nn.P
 def speech_projector(course: Course) -> Stage:
     """The speech projector alone: a frame that says something becomes the word for it.
 
-    Encoder and language model are frozen, and neither is run but to hear the clips once.
+    Encoder and language model are frozen, and neither is run but to hear the clips once. Which
+    frame says which word is found by a throw-away head; the projector is told.
     """
-    learner, clips, spoken = course.learner, course.materials.clips("train"), _spoken(course)
+    learner, spoken = course.learner, _spoken(course)
+    clips = {
+        split: course.materials.clips(split).first(NUM_POINTED_AT) for split in get_args(Split)
+    }
     words = HeardWords(learner.decoder.embed_tokens.weight, spoken.token_ids)
+    torch.manual_seed(3)
+    head = nn.Linear(learner.config.audio_config.hidden_size, spoken.blank + 1).to(learner.device)
 
-    def projected(split: Split, indices: Sequence[int]) -> list[torch.Tensor]:
-        """Of each clip, the projector's tokens, (num_tokens, hidden)."""
-        kept = [course.sound_encodings(split)[index] for index in indices]
-        frames = learner.project_sound(torch.cat(kept).to(learner.device).float(), "speech")
-        return list(frames.split([len(clip) for clip in kept]))
+    heard: dict[Split, dict[int, torch.Tensor]] = {}
+
+    def frames_of(split: Split, indices: Sequence[int]) -> tuple[torch.Tensor, list[int]]:
+        """What the encoder hears in some clips, (num_tokens, audio hidden); tokens a clip."""
+        if split not in heard:
+            rng = random.Random("sounds") if split == "train" else None
+            heard[split] = sound_encodings(learner, clips[split], rng)
+        kept = [heard[split][index] for index in indices]
+        return torch.cat(kept).to(learner.device).float(), [len(clip) for clip in kept]
 
     def loss(step: int) -> torch.Tensor:
         rng = random.Random(f"speech_projector-{step}")
-        indices = _alike(clips, NUM_FRAMES_POINTED, 1.0, rng)
-        heard = projected("train", indices)
-        truth = [spoken.trained[index] for index in indices]
-        together = nn.utils.rnn.pad_sequence(heard)
-        found = spoken.loss(words.log_probs(together), truth, [len(clip) for clip in heard])
-        return found + NEARNESS_WEIGHT * words.distance(torch.cat(heard))
+        indices = _alike(clips["train"], NUM_FRAMES_POINTED, 1.0, rng)
+        frames, lengths = frames_of("train", indices)
+        said = head(frames).log_softmax(-1)
+        together = nn.utils.rnn.pad_sequence(said.split(lengths))
+        found = spoken.loss(together, [spoken.trained[index] for index in indices], lengths)
+        return found + words.loss(learner.project_sound(frames, "speech"), said.detach().exp())
 
     @torch.no_grad()
     def validate() -> dict[str, float]:
-        num = min(NUM_VALIDATION, len(course.materials.clips("held_out")))
-        paths = [words.log_probs(clip).argmax(-1) for clip in projected("held_out", range(num))]
+        num = min(NUM_VALIDATION, len(clips["held_out"]))
+        frames, lengths = frames_of("held_out", range(num))
+        paths = words.log_probs(learner.project_sound(frames, "speech")).argmax(-1).split(lengths)
         read = [collapsed(path.tolist(), spoken.blank) for path in paths]
         return _figures(spoken.held_out[:num], read)
 
     def prepare() -> None:
-        course.sound_encodings("train")
+        frames_of("train", [0])
 
-    parameters = speech_projector_parameters(learner, "speech")
+    projector = speech_projector_parameters(learner, "speech")
+    parameters = {**projector, **{f"head.{n}": p for n, p in head.named_parameters()}}
     learner.freeze_all_but(parameters)
-    schedule = Schedule(course.steps(300), course.rate("speech_projector", 3e-3))
+    schedule = Schedule(course.steps(600), course.rate("speech_projector", 3e-3))
     return Stage("speech_projector", parameters, schedule, loss, validate, prepare)
 
 

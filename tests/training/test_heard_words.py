@@ -44,6 +44,13 @@ def test_nearness_is_counted_from_the_nearest(words: HeardWords) -> None:
     assert float(words.distance(words.centres + step)) == pytest.approx(0.01, rel=1e-3)
 
 
+def test_the_loss_is_least_where_what_is_known_is_said(words: HeardWords) -> None:
+    known = torch.eye(NUM_WORDS + 1)
+    right = float(words.loss(words.centres, known))
+    assert right < float(words.loss(words.centres.roll(1, 0), known))
+    assert right < float(words.loss(words.centres + 0.1, known))
+
+
 def test_a_projector_learns_the_words_without_being_told_when_they_come(words: HeardWords) -> None:
     """Each word is four frames long; which of them says it is for the projector to choose."""
     generator = torch.Generator().manual_seed(0)
