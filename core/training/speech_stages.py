@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Final, get_args
 
@@ -15,7 +15,7 @@ from core.training.course import NUM_VALIDATION, Course, dialogue_stage
 from core.training.ctc import SpokenTokens, collapsed, spoken_tokens
 from core.training.edit_distance import edit_distance
 from core.training.exchange import Split
-from core.training.heard_words import NEARNESS_WEIGHT, HeardWords
+from core.training.heard_words import HeardWords
 from core.training.learner import Learner, sound_encodings
 from core.training.loop import Schedule, Stage
 from core.training.media import Clips
@@ -77,7 +77,14 @@ def speech_encoder(course: Course) -> Stage:
 
     @torch.no_grad()
     def validate() -> dict[str, float]:
-        return _read_alone(course, spoken, log_probs_of)
+        """What is read of held-out clips, each alone and without padding."""
+        encoder.eval()
+        unseen, truth = course.materials.clips("held_out"), spoken.held_out
+        num = min(NUM_VALIDATION, len(unseen))
+        paths = [log_probs_of(_padded(unseen, [i], None)).argmax(-1)[:, 0] for i in range(num)]
+        read = [collapsed(path.tolist(), spoken.blank) for path in paths]
+        encoder.train()
+        return _figures(truth[:num], read)
 
     learner.freeze_all_but(parameters)
     return Stage("speech_encoder", parameters, schedule, loss, validate)
@@ -87,23 +94,6 @@ def _spoken(course: Course) -> SpokenTokens:
     """What the clips say, as classes."""
     said = [[clip.spoken for clip in course.materials.clips(s).about] for s in get_args(Split)]
     return spoken_tokens(course.tokenizer, *said)
-
-
-def _read_alone(
-    course: Course, spoken: SpokenTokens, log_probs_of: Callable[[torch.Tensor], torch.Tensor]
-) -> dict[str, float]:
-    """What is read of held-out clips, each alone and without padding.
-
-    Args:
-        log_probs_of: of log-mel frames, each frame's classes, (num_frames, num_clips, num_classes).
-    """
-    encoder, unseen = course.learner.media.audio_embed.encoder, course.materials.clips("held_out")
-    num = min(NUM_VALIDATION, len(unseen))
-    encoder.eval()
-    paths = [log_probs_of(_padded(unseen, [i], None)).argmax(-1)[:, 0] for i in range(num)]
-    encoder.train()
-    read = [collapsed(path.tolist(), spoken.blank) for path in paths]
-    return _figures(spoken.held_out[:num], read)
 
 
 def _figures(truth: Sequence[Sequence[int]], read: Sequence[Sequence[int]]) -> dict[str, float]:
@@ -208,42 +198,8 @@ def speech_projector(course: Course) -> Stage:
     projector = speech_projector_parameters(learner, "speech")
     parameters = {**projector, **{f"head.{n}": p for n, p in head.named_parameters()}}
     learner.freeze_all_but(parameters)
-    schedule = Schedule(course.steps(600), course.rate("speech_projector", 3e-3))
+    schedule = Schedule(course.steps(1500), course.rate("speech_projector", 3e-3))
     return Stage("speech_projector", parameters, schedule, loss, validate, prepare)
-
-
-def speech_joint(course: Course) -> Stage:
-    """The audio encoder and the projector: what the projector alone has no room for.
-
-    Thousands of words lie where the base model has put them, and not where the encoder did.
-    """
-    learner, clips, spoken = course.learner, course.materials.clips("train"), _spoken(course)
-    encoder = learner.media.audio_embed.encoder
-    words = HeardWords(learner.decoder.embed_tokens.weight, spoken.token_ids)
-
-    def projected(mels: torch.Tensor) -> torch.Tensor:
-        """The projector's tokens, (num_tokens, num_clips, hidden)."""
-        with learner.autocast():
-            hidden = encoder(mels.to(learner.device), None)
-        return learner.project_sound(hidden.float(), "speech").transpose(0, 1)
-
-    def loss(step: int) -> torch.Tensor:
-        rng = random.Random(f"speech_joint-{step}")
-        indices = _alike(clips, NUM_FRAMES_A_BATCH, 1.0, rng)
-        heard = projected(_padded(clips, indices, rng))
-        found = spoken.loss(words.log_probs(heard), [spoken.trained[i] for i in indices])
-        return found + NEARNESS_WEIGHT * words.distance(heard)
-
-    @torch.no_grad()
-    def validate() -> dict[str, float]:
-        return _read_alone(course, spoken, lambda mels: words.log_probs(projected(mels)))
-
-    course.sounds.clear()  # what earlier stages kept is not what this encoder will say
-    trunk = learner.parameters(f"{_AUDIO_EMBED}encoder.")
-    parameters = {**trunk, **speech_projector_parameters(learner, "speech")}
-    learner.freeze_all_but(parameters)
-    schedule = Schedule(course.steps(1500), course.rate("speech_joint", 1.5e-3))
-    return Stage("speech_joint", parameters, schedule, loss, validate)
 
 
 def speech(course: Course) -> Stage:

@@ -26,7 +26,6 @@ ALONE = (  # without the language model
     "vision_projector",
     "speech_encoder",
     "speech_projector",
-    "speech_joint",
 )
 REPLYING = tuple(name for name in STAGES if name not in ALONE)
 
