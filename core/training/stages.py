@@ -33,8 +33,13 @@ from core.training.vision_stages import (
 
 
 def text(course: Course) -> Stage:
-    """The base language model, on text alone."""
-    parameters = course.learner.parameters("model.embed_tokens.", "model.layers.", "model.norm.")
+    """The base language model, on text alone.
+
+    A finished one keeps its embeddings: projectors point at them.
+    """
+    layers, embeddings = ("model.layers.", "model.norm."), ("model.embed_tokens.",)
+    goes_on = "text" in course.goes_on
+    parameters = course.learner.parameters(*layers, *(() if goes_on else embeddings))
     schedule = Schedule(course.steps(4300), course.rate("text", 4e-3), weight_decay=0.05)
     return dialogue_stage(course, "text", parameters, schedule, 96, text_dialogue)
 

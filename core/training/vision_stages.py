@@ -153,7 +153,7 @@ def vision_joint(course: Course) -> Stage:
     """Vision encoder and projector; the language model is frozen and has no adapter."""
     learner = course.learner
     parameters = {**vision_encoder_parameters(learner), **vision_projector_parameters(learner)}
-    schedule = Schedule(course.steps(150), course.rate("vision_joint", 1.5e-3))
+    schedule = Schedule(course.steps(150), course.rate("vision_joint", 4e-4))
     make = _maker(course, picture_dialogue)
     return dialogue_stage(
         course, "vision_joint", parameters, schedule, 32, make, learns_encoder=True

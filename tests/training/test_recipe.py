@@ -154,6 +154,16 @@ def test_a_finished_encoder_stays_until_its_new_head_has_learned(run: Run, name:
 
 
 @pytest.mark.espeak
+def test_a_finished_base_keeps_the_embeddings_that_projectors_point_at(run: Run) -> None:
+    options = recipe._parser().parse_args(["--work", str(run.work), *BARE])
+    course = recipe._course(options, Tokenizer(vocabulary.train_tokenizer().to_str()))
+    embeddings = {"model.embed_tokens.weight"}
+    new = set(STAGES["text"](course).parameters)
+    course.goes_on = frozenset(STAGES)
+    assert new - set(STAGES["text"](course).parameters) == embeddings
+
+
+@pytest.mark.espeak
 def test_parts_of_an_earlier_run_are_built_upon_and_not_trained_again(run: Run) -> None:
     out, work = run.out.with_name("built"), run.work.with_name("building")
     shutil.copytree(run.work / "materials", work / "materials")
