@@ -172,7 +172,7 @@ def load(options: argparse.Namespace) -> Assistant:
 
             return open_assistant(
                 options.model,
-                ModelOptions(options.dtype, options.quantization, options.device),
+                ModelOptions(options.dtype, options.quantization, options.device, options.kv_cache),
                 progress,
             )
     finally:

@@ -69,6 +69,13 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="where it runs (default: auto, a GPU where there is one)",
     )
+    group.add_argument(
+        "--kv-cache",
+        choices=("auto", "int8"),
+        default="auto",
+        help="what it remembers conversations in: int8 takes half the memory, for long ones "
+        "(default: auto, as --dtype)",
+    )
 
 
 def serve_parser(version: str, commands: Mapping[str, str]) -> Parser:

@@ -17,6 +17,7 @@ from core.router import AdapterName
 Dtype = Literal["auto", "float32", "bfloat16"]
 Quantization = Literal["auto", "nf4", "int4", "int8", "none"]
 Device = Literal["auto", "cpu", "cuda"]
+KvCacheDtype = Literal["auto", "int8"]
 
 TORCH_DTYPES: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -33,6 +34,7 @@ class ModelOptions:
             is loaded decides by its size (loader.py). LoRAs and a large output matrix follow
             (sources.py); everything else is in `dtype`.
         device: "auto" is CUDA where there is one, else the CPU.
+        kv_cache: what keys and values are kept in: "int8" is half of "auto", which is `dtype`.
     Raises:
         BadOptionError: a value is not one of those listed.
     """
@@ -40,12 +42,14 @@ class ModelOptions:
     dtype: Dtype = "auto"
     quantization: Quantization = "auto"
     device: Device = "auto"
+    kv_cache: KvCacheDtype = "auto"
 
     def __post_init__(self) -> None:
         for name, value, allowed in (
             ("dtype", self.dtype, get_args(Dtype)),
             ("quantization", self.quantization, get_args(Quantization)),
             ("device", self.device, get_args(Device)),
+            ("kv_cache", self.kv_cache, get_args(KvCacheDtype)),
         ):
             if value not in allowed:
                 raise BadOptionError(f"{name} is {value!r}: choose one of {', '.join(allowed)}.")

@@ -150,19 +150,11 @@ class Decoder:
         masks: Sequence[torch.Tensor | None],
     ) -> torch.Tensor:
         """Every row over its own keys: (num_rows, num_tokens, num_heads * head_dim)."""
-        mixed = []
-        for i, (row, mask) in enumerate(zip(rows, masks, strict=True)):
-            all_keys, all_values = kv_cache.append(layer, row, keys[i], values[i])
-            mixed.append(
-                F.scaled_dot_product_attention(
-                    queries[i : i + 1],
-                    all_keys[None],
-                    all_values[None],
-                    attn_mask=mask,
-                    enable_gqa=True,
-                )
-            )
-        return torch.cat(mixed).transpose(1, 2).flatten(2)
+        mixed = [
+            kv_cache.attend(layer, row, queries[i], keys[i], values[i], masks[i])
+            for i, row in enumerate(rows)
+        ]
+        return torch.stack(mixed).transpose(1, 2).flatten(2)
 
 
 def _causal_mask(start: int, num_tokens: int, device: torch.device) -> torch.Tensor | None:

@@ -2,7 +2,8 @@
 
 A row knows how many tokens it holds and under which rope regime they were made. It is as long as
 its sequence needs: `reserve` makes room, and `release` gives the memory back.
-Leaves out: which row a turn gets, and what of an earlier turn it may keep (kv_rows.py).
+Leaves out: which row a turn gets, and what of an earlier turn it may keep (kv_rows.py), and a cache
+of half the size (int8_kv_cache.py).
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from __future__ import annotations
 from typing import Final
 
 import torch
+import torch.nn.functional as F
 from transformers import Phi4MultimodalConfig
 
 from core.rope import RopeRegime
 
 GRAIN_TOKENS: Final = 256  # rows grow by multiples of it
+Stored = tuple[tuple[torch.Tensor, ...], ...]
 
 
 class KVCache:
@@ -41,9 +44,8 @@ class KVCache:
         self.num_rows = num_rows
         self.lengths = [0] * num_rows
         self.regimes: list[RopeRegime] = ["short"] * num_rows
-        # By row, then by layer: (num_kv_heads, capacity, head_dim).
-        self.keys: list[tuple[torch.Tensor, ...]] = [()] * num_rows
-        self.values: list[tuple[torch.Tensor, ...]] = [()] * num_rows
+        # By row, then by kind, then by layer: (num_kv_heads, capacity, width of the kind).
+        self._stored: list[Stored] = [()] * num_rows
         self._capacities = [0] * num_rows
         self._dtype, self._device = dtype, device
         self._num_layers = config.num_hidden_layers
@@ -55,7 +57,17 @@ class KVCache:
     @property
     def token_bytes(self) -> int:
         """What one token of a row takes."""
-        return 2 * self._num_layers * self._num_heads * self._head_dim * self._dtype.itemsize
+        head_bytes = sum(width * dtype.itemsize for width, dtype in self._kinds)
+        return self._num_layers * self._num_heads * head_bytes
+
+    @property
+    def _kinds(self) -> tuple[tuple[int, torch.dtype], ...]:
+        """What is kept of a token, in a head of a layer: how many numbers of which type."""
+        return (self._head_dim, self._dtype), (self._head_dim, self._dtype)
+
+    def stored(self, row: int) -> Stored:
+        """A row's tensors, those of its keys first: by kind, then by layer."""
+        return self._stored[row]
 
     def capacity(self, row: int) -> int:
         """How many tokens a row has room for."""
@@ -90,8 +102,7 @@ class KVCache:
         assert num_tokens <= self.lengths[source], "only what is there can be copied"
         assert num_tokens <= self._capacities[row], "the row is too short"
         self.clear(row, self.regimes[source])
-        _copy(self.keys[source], self.keys[row], num_tokens)
-        _copy(self.values[source], self.values[row], num_tokens)
+        _copy(self._stored[source], self._stored[row], num_tokens)
         self.lengths[row] = num_tokens
 
     def length(self, row: int) -> int:
@@ -102,24 +113,49 @@ class KVCache:
         """The rope regime a row's keys were made under."""
         return self.regimes[row]
 
-    def append(
-        self, layer: int, row: int, keys: torch.Tensor, values: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Write new keys and values behind a row's, and give all of them back.
+    def attend(
+        self,
+        layer: int,
+        row: int,
+        queries: torch.Tensor,
+        keys: torch.Tensor,
+        values: torch.Tensor,
+        mask: torch.Tensor | None,
+    ) -> torch.Tensor:
+        """Write new tokens behind a row's, and let them look at themselves and all before them.
 
         The row's length moves only with `advance`, after the last layer.
 
         Args:
+            queries: shape (num_heads, num_new_tokens, head_dim).
             keys, values: shape (num_kv_heads, num_new_tokens, head_dim).
+            mask: bool, (num_new_tokens, length + new), which tokens each new one sees; None where
+                it is one that sees all.
         Returns:
-            Views of the row's keys and values, shape (num_kv_heads, length + new, head_dim).
+            Shape (num_heads, num_new_tokens, head_dim).
+        """
+        all_keys, all_values = self.append(layer, row, (keys, values))
+        return F.scaled_dot_product_attention(
+            queries[None], all_keys[None], all_values[None], attn_mask=mask, enable_gqa=True
+        )[0]
+
+    def append(
+        self, layer: int, row: int, new: tuple[torch.Tensor, ...]
+    ) -> tuple[torch.Tensor, ...]:
+        """Write what is kept of new tokens behind a row's.
+
+        Args:
+            new: by kind, shape (num_kv_heads, num_new_tokens, width of the kind).
+        Returns:
+            By kind, views of all that the row has, shape (num_kv_heads, length + new, width).
         """
         start = self.lengths[row]
-        end = start + keys.shape[1]
-        row_keys, row_values = self.keys[row][layer], self.values[row][layer]
-        row_keys[:, start:end] = keys
-        row_values[:, start:end] = values
-        return row_keys[:, :end], row_values[:, :end]
+        end = start + new[0].shape[1]
+        found = []
+        for by_layer, tokens in zip(self._stored[row], new, strict=True):
+            by_layer[layer][:, start:end] = tokens
+            found.append(by_layer[layer][:, :end])
+        return tuple(found)
 
     def advance(self, row: int, num_tokens: int) -> None:
         """Count the tokens that every layer has now appended."""
@@ -128,15 +164,15 @@ class KVCache:
 
     def _resize(self, row: int, capacity: int) -> None:
         """Give a row new tensors of this capacity, and what it held."""
-        shape = (2, self._num_layers, self._num_heads, capacity, self._head_dim)
-        keys, values = torch.empty(shape, dtype=self._dtype, device=self._device)
-        before = self.keys[row], self.values[row]
-        self.keys[row], self.values[row] = keys.unbind(0), values.unbind(0)
+        shape = self._num_layers, self._num_heads, capacity
+        before = self._stored[row]
+        self._stored[row] = tuple(
+            torch.empty((*shape, width), dtype=dtype, device=self._device).unbind(0)
+            for width, dtype in self._kinds
+        )
         self._capacities[row] = capacity
-        num_tokens = self.lengths[row]
-        if num_tokens:
-            _copy(before[0], self.keys[row], num_tokens)
-            _copy(before[1], self.values[row], num_tokens)
+        if self.lengths[row]:
+            _copy(before, self._stored[row], self.lengths[row])
 
 
 def rounded_up(num_tokens: int) -> int:
@@ -144,9 +180,8 @@ def rounded_up(num_tokens: int) -> int:
     return -(-num_tokens // GRAIN_TOKENS) * GRAIN_TOKENS
 
 
-def _copy(
-    sources: tuple[torch.Tensor, ...], targets: tuple[torch.Tensor, ...], num_tokens: int
-) -> None:
-    """The first tokens of every layer."""
-    for source, target in zip(sources, targets, strict=True):
-        target[:, :num_tokens] = source[:, :num_tokens]
+def _copy(sources: Stored, targets: Stored, num_tokens: int) -> None:
+    """The first tokens of every kind and layer."""
+    for source_layers, target_layers in zip(sources, targets, strict=True):
+        for source, target in zip(source_layers, target_layers, strict=True):
+            target[:, :num_tokens] = source[:, :num_tokens]

@@ -22,6 +22,7 @@ from core.decoder import Decoder
 from core.encoders import AudioEncoder, Check, VisionEncoder
 from core.errors import BadModelError, OutOfMemoryError
 from core.inputs import ModelInputs, Picture, PlacedMedium, Sound, placeholder_ids
+from core.int8_kv_cache import Int8KVCache
 from core.kv_cache import KVCache
 from core.rope import RopeRegime
 from core.router import AdapterName, AudioProjector
@@ -135,8 +136,9 @@ class Model:
         Raises:
             OutOfMemoryError: there is not enough memory for it.
         """
+        kind = Int8KVCache if self.options.kv_cache == "int8" else KVCache
         try:
-            return KVCache(self.config, num_rows, num_tokens, self.dtype, self.device)
+            return kind(self.config, num_rows, num_tokens, self.dtype, self.device)
         except (RuntimeError, MemoryError) as error:
             raise OutOfMemoryError(
                 f"There is no memory for {num_rows} conversations of {num_tokens} tokens: "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 import pytest
 import torch
 
@@ -19,7 +21,7 @@ def append(cache: KVCache, row: int, num_tokens: int, value: float) -> torch.Ten
     new = torch.full((2, num_tokens, 32), value)
     keys = new
     for layer in range(2):
-        keys, _ = cache.append(layer, row, new, -new)
+        keys, _ = cache.append(layer, row, (new, -new))
     cache.advance(row, num_tokens)
     return keys
 
@@ -28,22 +30,22 @@ def test_a_row_gives_back_all_that_was_appended_in_order(cache: KVCache) -> None
     append(cache, 1, 3, 1.0)
     keys = append(cache, 1, 2, 2.0)
     assert keys[0, :, 0].tolist() == [1.0, 1.0, 1.0, 2.0, 2.0]
-    assert torch.equal(cache.values[1][1][:, :5], -keys)
+    assert torch.equal(cache.stored(1)[1][1][:, :5], -keys)
     assert [cache.length(row) for row in range(3)] == [0, 5, 0]
 
 
 def test_appending_moves_no_memory(cache: KVCache) -> None:
-    before = [tensor.data_ptr() for tensor in (*cache.keys[0], *cache.values[0])]
+    before = [tensor.data_ptr() for tensor in chain(*cache.stored(0))]
     keys = append(cache, 0, 4, 1.0)
-    assert [tensor.data_ptr() for tensor in (*cache.keys[0], *cache.values[0])] == before
-    assert keys.data_ptr() == cache.keys[0][1].data_ptr()
+    assert [tensor.data_ptr() for tensor in chain(*cache.stored(0))] == before
+    assert keys.data_ptr() == cache.stored(0)[0][1].data_ptr()
 
 
 def test_rows_do_not_touch_one_another(cache: KVCache) -> None:
     append(cache, 0, 4, 1.0)
     append(cache, 2, 4, 3.0)
     append(cache, 1, 4, 2.0)
-    assert [float(cache.keys[row][0][0, 3, 0]) for row in range(3)] == [1.0, 2.0, 3.0]
+    assert [float(cache.stored(row)[0][0][0, 3, 0]) for row in range(3)] == [1.0, 2.0, 3.0]
 
 
 def test_a_truncated_row_goes_on_behind_what_is_kept(cache: KVCache) -> None:
@@ -70,17 +72,17 @@ def test_a_row_that_is_given_more_room_keeps_what_it_holds(cache: KVCache) -> No
     assert cache.capacity(0) == 512
     keys = append(cache, 0, 290, 2.0)
     assert keys[0, :, 0].tolist() == [1.0] * 6 + [2.0] * 290
-    assert torch.equal(cache.values[0][1][:, :296], -keys)
-    before = cache.keys[0][0].data_ptr()
+    assert torch.equal(cache.stored(0)[1][1][:, :296], -keys)
+    before = cache.stored(0)[0][0].data_ptr()
     cache.reserve(0, 512)
-    assert cache.keys[0][0].data_ptr() == before, "there is room already"
+    assert cache.stored(0)[0][0].data_ptr() == before, "there is room already"
 
 
 def test_a_released_row_takes_no_memory(cache: KVCache) -> None:
     append(cache, 0, 6, 1.0)
     cache.release(0)
     assert (cache.capacity(0), cache.length(0)) == (0, 0)
-    assert sum(tensor.nbytes for tensor in (*cache.keys[0], *cache.values[0])) == 0
+    assert sum(tensor.nbytes for tensor in chain(*cache.stored(0))) == 0
     assert cache.capacity(1) == 10
 
 
@@ -94,7 +96,7 @@ def test_a_row_begins_with_a_copy_of_another_and_neither_touches_the_other(cache
 
 
 def test_a_token_takes_what_its_tensors_say(cache: KVCache) -> None:
-    taken = sum(tensor.nbytes for tensor in (*cache.keys[0], *cache.values[0]))
+    taken = sum(tensor.nbytes for tensor in chain(*cache.stored(0)))
     assert cache.token_bytes == taken / 10
 
 

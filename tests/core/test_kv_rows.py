@@ -34,13 +34,13 @@ def feed(rows: KvRows, row: int, keys: Sequence[int]) -> None:
     cache = rows.cache
     for layer in range(2):
         new = torch.tensor(keys, dtype=torch.float32)[None, :, None].expand(2, -1, 32)
-        cache.append(layer, row, new, -new)
+        cache.append(layer, row, (new, -new))
     cache.advance(row, len(keys))
 
 
 def fed(rows: KvRows, row: int) -> list[float]:
     """Which tokens a row holds, from its last layer."""
-    return rows.cache.keys[row][1][0, : rows.cache.length(row), 0].tolist()
+    return rows.cache.stored(row)[0][1][0, : rows.cache.length(row), 0].tolist()
 
 
 def taken(rows: KvRows, prompt: Prefix, room: int = ROOM) -> Place:

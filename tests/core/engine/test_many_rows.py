@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import pytest
 import torch
 
 from app.samples import load_samples
 from core.assistant import Assistant, open_assistant
-from core.config import ModelOptions
+from core.config import KvCacheDtype, ModelOptions
 from core.engine import EngineOptions
 from core.events import TextDelta, TurnFinished
 from core.hub import BUNDLED_FOLDER
@@ -41,13 +41,15 @@ CANCELLED_SHARE: Final = 0.2
 Request = tuple[Conversation, SamplingOptions]
 
 
-@pytest.fixture
-def bundled(bundled_folder: Path) -> Iterator[Callable[[EngineOptions], Assistant]]:
+@pytest.fixture(params=get_args(KvCacheDtype))
+def bundled(
+    bundled_folder: Path, request: pytest.FixtureRequest
+) -> Iterator[Callable[[EngineOptions], Assistant]]:
     """Opens the bundled model; in float32, where the number of rows does not change a token."""
     opened: list[Assistant] = []
 
     def start(options: EngineOptions) -> Assistant:
-        exact = ModelOptions(device="cpu", dtype="float32")
+        exact = ModelOptions(device="cpu", dtype="float32", kv_cache=request.param)
         opened.append(open_assistant(None, exact, engine_options=options))
         return opened[-1]
 
