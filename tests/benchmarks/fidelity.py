@@ -16,6 +16,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 from unittest.mock import patch
@@ -72,6 +73,8 @@ def compared(
         found = {"NF4": scores(packed, asked)}
     with in_int8(True):
         found["NF4, prompts in int8"] = scores(packed, asked)
+    with in_int8(False), patch.object(packed, "options", replace(packed.options, kv_cache="int8")):
+        found["NF4, keys and values in int8"] = scores(packed, asked)
     return {name: apart(reference, each) for name, each in found.items()}
 
 
