@@ -30,9 +30,13 @@ class Int8KVCache(KVCache):
         mask: torch.Tensor | None,
     ) -> torch.Tensor:
         """As in KVCache; new tokens see themselves and those before, whatever the mask says."""
-        key_levels, key_scales, value_levels, value_scales = self.append(
-            layer, row, (*to_int8(keys), *to_int8(values))
-        )
+        key_levels, key_scales, value_levels, value_scales = self.append(layer, row, keys, values)
         return attend(
             queries, Int8Tokens(key_levels, key_scales), Int8Tokens(value_levels, value_scales)
         )
+
+    def append(
+        self, layer: int, row: int, keys: torch.Tensor, values: torch.Tensor
+    ) -> tuple[torch.Tensor, ...]:
+        """As in KVCache; what comes back are levels and scales."""
+        return self._write(layer, row, (*to_int8(keys), *to_int8(values)))

@@ -17,6 +17,7 @@ from transformers import Phi4MultimodalConfig
 from core.rope import RopeRegime
 
 GRAIN_TOKENS: Final = 256  # rows grow by multiples of it
+MAX_GROUPED_TOKENS: Final = 32  # of more, a head alone is work enough for one product
 Stored = tuple[tuple[torch.Tensor, ...], ...]
 
 
@@ -134,21 +135,36 @@ class KVCache:
         Returns:
             Shape (num_heads, num_new_tokens, head_dim).
         """
-        all_keys, all_values = self.append(layer, row, (keys, values))
-        return F.scaled_dot_product_attention(
-            queries[None], all_keys[None], all_values[None], attn_mask=mask, enable_gqa=True
-        )[0]
+        num_new = queries.shape[1]
+        all_keys, all_values = (kept[None] for kept in self.append(layer, row, keys, values))
+        if num_new > MAX_GROUPED_TOKENS:
+            return F.scaled_dot_product_attention(
+                queries[None], all_keys, all_values, attn_mask=mask, enable_gqa=True
+            )[0]
+        # The heads that share keys and values side by side, as if they were more tokens: one
+        # product for all of them, where torch makes one a head.
+        grouped = queries.reshape(1, self._num_heads, -1, self._head_dim)
+        if mask is not None:
+            mask = mask.repeat(grouped.shape[2] // num_new, 1)
+        mixed = F.scaled_dot_product_attention(grouped, all_keys, all_values, attn_mask=mask)
+        return mixed.view(queries.shape)
 
     def append(
-        self, layer: int, row: int, new: tuple[torch.Tensor, ...]
+        self, layer: int, row: int, keys: torch.Tensor, values: torch.Tensor
     ) -> tuple[torch.Tensor, ...]:
-        """Write what is kept of new tokens behind a row's.
+        """Write new tokens behind a row's.
 
         Args:
-            new: by kind, shape (num_kv_heads, num_new_tokens, width of the kind).
+            keys, values: shape (num_kv_heads, num_new_tokens, head_dim).
         Returns:
             By kind, views of all that the row has, shape (num_kv_heads, length + new, width).
         """
+        return self._write(layer, row, (keys, values))
+
+    def _write(
+        self, layer: int, row: int, new: tuple[torch.Tensor, ...]
+    ) -> tuple[torch.Tensor, ...]:
+        """`append`, of what is kept of new tokens, by kind."""
         start = self.lengths[row]
         end = start + new[0].shape[1]
         found = []

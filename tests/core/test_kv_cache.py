@@ -21,7 +21,7 @@ def append(cache: KVCache, row: int, num_tokens: int, value: float) -> torch.Ten
     new = torch.full((2, num_tokens, 32), value)
     keys = new
     for layer in range(2):
-        keys, _ = cache.append(layer, row, (new, -new))
+        keys, _ = cache.append(layer, row, new, -new)
     cache.advance(row, num_tokens)
     return keys
 

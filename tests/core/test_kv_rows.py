@@ -34,7 +34,7 @@ def feed(rows: KvRows, row: int, keys: Sequence[int]) -> None:
     cache = rows.cache
     for layer in range(2):
         new = torch.tensor(keys, dtype=torch.float32)[None, :, None].expand(2, -1, 32)
-        cache.append(layer, row, (new, -new))
+        cache.append(layer, row, new, -new)
     cache.advance(row, len(keys))
 
 
