@@ -415,6 +415,7 @@ def test_the_defaults_serve_the_bundled_model_on_this_machine_only() -> None:
         "model": None,
         "dtype": "auto",
         "quantization": "auto",
+        "kv_cache": "auto",
         "device": "auto",
     }
 

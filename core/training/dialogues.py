@@ -160,9 +160,9 @@ _MAKERS: Final[tuple[tuple[Callable[[random.Random, Split], tuple[Turn, ...]], i
     (_worked_out, 34),
     (_several, 6),
     (chain_turns, 7),
-    (partial(_described, described_picture), 20),
-    (partial(_described, described_pair), 8),
-    (partial(_described, spelled_out), 10),
+    (partial(_described, described_picture), 45),
+    (partial(_described, described_pair), 22),
+    (partial(_described, spelled_out), 12),
     (_repeat, 3),
     (_translated, 28),
 )

@@ -20,14 +20,15 @@ def test_heads_side_by_side_find_what_each_finds_alone(
     head_dim = config.hidden_size // num_heads
     torch.manual_seed(0)
     queries = torch.randn(num_heads, num_new, head_dim)
-    before, new = torch.randn(2, 2, num_kv_heads, 5, head_dim).unbind(0)
+    past_keys, past_values, keys, values = torch.randn(4, num_kv_heads, 5, head_dim).unbind(0)
     mask = None if num_new == 1 else torch.ones(num_new, 5 + num_new, dtype=torch.bool).tril(5)
     found = []
     for most in (32, 0):
         monkeypatch.setattr(kv_cache, "MAX_GROUPED_TOKENS", most)
         cache = KVCache(config, 1, 10, torch.float32, torch.device("cpu"))
-        cache.append(0, 0, *before)
+        cache.append(0, 0, past_keys, past_values)
         cache.advance(0, 5)
-        found.append(cache.attend(0, 0, queries, *new[:, :, :num_new], mask))
-    assert torch.allclose(*found, atol=1e-5)
+        new = keys[:, :num_new], values[:, :num_new]
+        found.append(cache.attend(0, 0, queries, *new, mask))
+    assert torch.allclose(found[0], found[1], atol=1e-5)
     assert float((found[0][0] - found[0][-1]).abs().max()) > 0.1
