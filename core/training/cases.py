@@ -24,6 +24,7 @@ from PIL import Image
 
 from audio.save import wav_bytes
 from core.messages import AudioPart, Conversation, ImagePart, Message, Part, Role, TextPart
+from core.training.described import described_pair, described_picture, spelled_out
 from core.training.dialogues import TRANSLATE_TYPED
 from core.training.draw import draw
 from core.training.exchange import Exchange
@@ -156,6 +157,13 @@ def _language(number: int) -> Language:
     return LANGUAGES[number % len(LANGUAGES)]
 
 
+def _told(rng: random.Random, number: int) -> Fields:
+    """A picture, two, or a word letter by letter, told in words: what an eye would leave to do."""
+    makers = described_picture, described_picture, described_pair, spelled_out
+    exchange = makers[number % len(makers)](rng, "held_out")[0]
+    return {"prompt": exchange.question, "expected": exchange.answer}
+
+
 def _scene(rng: random.Random, has_word: bool | None = None) -> Scene:
     """A scene: with a word or without one, or any."""
     while True:
@@ -222,6 +230,7 @@ def _sound(rng: random.Random, said: str, group: VoiceGroup = "unseen voice") ->
 MAKERS: Final[dict[str, Maker]] = {
     "text": _text,
     "translation, typed": _translation,
+    "scenes told in words": _told,
     "picture questions": partial(_about_picture, has_word=False),
     "two pictures": _about_two,
     "printed words": partial(_about_picture, has_word=True),

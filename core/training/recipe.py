@@ -105,14 +105,27 @@ def main(argv: Sequence[str]) -> int:
             return 2
         print(f"{name}: {figures}", flush=True)
         if name in PARTS:
-            ready = {*course.goes_on, *names[: number + 1]}
-            save_parts(course.learner, raw, ready & set(PARTS), folder / "parts")
+            _keep_parts(options, course, raw, names[: number + 1])
     if course.goes_on.union(names).issuperset(STAGES):
         export(course.learner, raw, options.out)
-        write_record(folder, list(STAGES), options.out, options.start_from)
+        write_record(folder, names, options.out, _begun_with(options), course.goes_on)
         print(f"Saved the model in {options.out}.")
     print(f"Took {(time.monotonic() - begun) / 60:.1f} minutes on {options.device}.")
     return 0
+
+
+def _keep_parts(
+    options: argparse.Namespace, course: Course, raw: RawTokenizer, names: Sequence[str]
+) -> None:
+    """Write the parts that are finished, those begun with among them, and what their stages said.
+
+    Args:
+        names: the stages that were run until now.
+    """
+    folder = _checkpoint_folder(options)
+    save_parts(course.learner, raw, course.goes_on.union(names) & set(PARTS), folder / "parts")
+    run = [name for name in names if name in PARTS]
+    write_record(folder, run, folder / "parts", _begun_with(options), course.goes_on & set(PARTS))
 
 
 def check_tools() -> None:
@@ -224,11 +237,17 @@ def _stages_to_run(options: argparse.Namespace, ready: Set[str] = frozenset()) -
 def _checkpoint_folder(options: argparse.Namespace) -> Path:
     """Where stages are kept: those that build on a finished model or on parts apart, for each."""
     work: Path = options.work
-    begun_with = options.start_from or options.parts_from
+    begun_with = _begun_with(options)
     if not begun_with:
         return work
     weights = (begun_with / "model.safetensors").read_bytes()
     return work / f"from-{hashlib.sha256(weights).hexdigest()[:12]}"
+
+
+def _begun_with(options: argparse.Namespace) -> Path | None:
+    """The folder of the model, or of the parts, that this run goes on with."""
+    given: Path | None = options.start_from or options.parts_from
+    return given
 
 
 def _time_for(names: Sequence[str], left_s: float) -> float:
@@ -242,7 +261,7 @@ def _vocabulary(options: argparse.Namespace) -> RawTokenizer:
     Raises:
         BadModelError: there is none beside the weights.
     """
-    if begun_with := options.start_from or options.parts_from:
+    if begun_with := _begun_with(options):
         return tokenizer_of(begun_with)
     path = options.work / "tokenizer.json"
     if not path.exists():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -163,6 +164,24 @@ def test_printed_words_are_asked_about_and_shapes_apart() -> None:
     assert "word" not in shapes.replace("no word", "")
     for case in cases("printed words", 20, 0):
         assert "word" in case.expected or "number" in case.expected
+
+
+def test_scenes_are_told_as_one_or_two_or_by_their_letters() -> None:
+    made = list(cases("scenes told in words", 40, 0))
+    for number, case in enumerate(made):
+        is_spelled = number % 4 == 3
+        assert case.prompt.startswith("The picture shows ") or not is_spelled
+        assert ("word" in case.expected or "number" in case.expected) or not is_spelled
+    pairs = [case.prompt for case in made[2::4]]
+    assert all(len(re.findall(r"shapes?: |Picture: |The picture shows ", it)) == 2 for it in pairs)
+
+
+def test_scenes_told_in_words_are_held_out() -> None:
+    """Where digits stand, the same question is asked in words, and that decides."""
+    made = [case.prompt for case in cases("scenes told in words", 40, 0)]
+    without_digits = [prompt for prompt in made if not re.search(r"\d", prompt)]
+    assert len(without_digits) > 10
+    assert all(is_held_out(said(prompt)) for prompt in without_digits)
 
 
 def test_only_what_the_skills_need_is_missed(

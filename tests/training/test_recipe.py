@@ -59,6 +59,11 @@ def run(small: None, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return made
 
 
+def recorded(folder: Path) -> list[str]:
+    """The stages whose figures lie beside a model or parts of one."""
+    return [record["name"] for record in json.loads((folder / "training.json").read_text())]
+
+
 @pytest.mark.espeak
 def test_every_stage_ends_with_its_figures_and_a_checkpoint(run: Run) -> None:
     for name in STAGES:
@@ -67,6 +72,12 @@ def test_every_stage_ends_with_its_figures_and_a_checkpoint(run: Run) -> None:
         assert all(0 <= figure <= 1 for figure in record["figures"].values())
         assert all(loss > 0 for _, loss in record["loss"])
         assert (run.work / f"{name}.safetensors").exists()
+
+
+@pytest.mark.espeak
+def test_the_record_beside_the_model_and_that_of_the_parts_list_what_made_them(run: Run) -> None:
+    assert recorded(run.out) == list(STAGES)
+    assert recorded(run.work / "parts") == [name for name in STAGES if name in PARTS]
 
 
 @pytest.mark.espeak
@@ -133,6 +144,7 @@ def test_a_finished_model_goes_on_from_where_it_is(run: Run) -> None:
     assert [path.stem for path in work.glob("from-*/*.json")] == ["vision_speech"]
     first, refined = (load_file(folder / "model.safetensors") for folder in (run.out, out))
     moved = {name for name in first if not torch.equal(first[name], refined[name])}
+    assert recorded(out) == [*STAGES, "vision_speech"]
     assert moved
     assert all("vision_speech" in name or ".image_embed." in name for name in moved)
 
@@ -171,6 +183,7 @@ def test_parts_of_an_earlier_run_are_built_upon_and_not_trained_again(run: Run) 
     assert main([*command, *BARE]) == 0
     trained = {path.stem for path in work.glob("from-*/*.json")} - {"tokenizer"}
     assert trained == set(STAGES) - set(PARTS)
+    assert recorded(out) == [*PARTS, *(name for name in STAGES if name not in PARTS)]
     parts, built = (load_file(at / "model.safetensors") for at in (run.work / "parts", out))
     heard = [name for name in parts if ".audio_embed.encoder." in name]
     written = [name for name in parts if "embed_tokens_extend" not in name]
