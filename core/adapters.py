@@ -11,11 +11,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Protocol
 
 import torch
 
 from core.quantize import Weight, weight_bytes
 from core.router import AdapterName
+
+
+class Adds(Protocol):
+    """What knows which rows of a batch take which adapter."""
+
+    def add(
+        self, y: torch.Tensor, x: torch.Tensor, loras: Mapping[AdapterName, LoraFactors]
+    ) -> None:
+        """Add what the rows' LoRAs make of x (num_rows, num_tokens, in) to y (..., out)."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +49,32 @@ class RowAdapters:
                 runs.append((adapter, slice(start, end)))
             start = end
         return cls(tuple(runs))
+
+    def add(
+        self, y: torch.Tensor, x: torch.Tensor, loras: Mapping[AdapterName, LoraFactors]
+    ) -> None:
+        """Each adapter multiplies its own rows only."""
+        for adapter, rows in self.runs:
+            y[rows] += loras[adapter].multiply(x[rows])
+
+
+@dataclass(frozen=True)
+class MaskedAdapters:
+    """The same as numbers, which may change while the shapes of all products stay.
+
+    Args:
+        masks: of every adapter that some row takes, 1 for its rows and 0 for the others, shape
+            (num_rows, 1, 1).
+    """
+
+    masks: Mapping[AdapterName, torch.Tensor]
+
+    def add(
+        self, y: torch.Tensor, x: torch.Tensor, loras: Mapping[AdapterName, LoraFactors]
+    ) -> None:
+        """Each adapter multiplies all rows, and those that do not take it as zeros."""
+        for adapter, mask in self.masks.items():
+            y += loras[adapter].multiply(x * mask)
 
 
 @dataclass(frozen=True)
@@ -75,11 +111,10 @@ class RoutedLinear:
     base: Weight
     loras: Mapping[AdapterName, LoraFactors]
 
-    def __call__(self, x: torch.Tensor, row_adapters: RowAdapters) -> torch.Tensor:
+    def __call__(self, x: torch.Tensor, adapters: Adds) -> torch.Tensor:
         """x (num_rows, num_tokens, in) -> (num_rows, num_tokens, out)."""
         y = self.base.multiply(x)
-        for adapter, rows in row_adapters.runs:
-            y[rows] += self.loras[adapter].multiply(x[rows])
+        adapters.add(y, x, self.loras)
         return y
 
     def num_bytes(self, adapter: AdapterName | None) -> int:

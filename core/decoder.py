@@ -10,18 +10,21 @@ Source: the Phi-4-mini decoder, arXiv 2503.01743; transformers' Phi4MultimodalMo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from transformers import Phi4MultimodalConfig
 
-from core.adapters import RoutedLinear, RowAdapters
+from core.adapters import Adds, RoutedLinear, RowAdapters
 from core.head import Head
 from core.kv_cache import KVCache
 from core.rope import Rope, rotate
 from core.router import AdapterName
+
+# A layer's number, its queries, keys and values -> (num_rows, num_tokens, num_heads * head_dim).
+Attend = Callable[[int, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -85,22 +88,52 @@ class Decoder:
             position, shape (num_rows * num_tokens, vocab).
         """
         num_tokens = hidden.shape[1]
-        self._check_rows(kv_cache, rows, num_tokens)
+        self.check_rows(kv_cache, rows, num_tokens)
         starts = [kv_cache.lengths[row] for row in rows]
         rotation = self.rope.tables(starts, num_tokens, [kv_cache.regimes[row] for row in rows])
         masks = [_causal_mask(start, num_tokens, hidden.device) for start in starts]
-        for index, layer in enumerate(self.layers):
-            x = self._normed(hidden, layer.attention_norm)
-            queries, keys, values = self._heads(layer.qkv_proj(x, row_adapters), rotation)
-            mixed = self._attend(queries, keys, values, kv_cache, index, rows, masks)
-            hidden = hidden + layer.o_proj(mixed, row_adapters)
-            x = self._normed(hidden, layer.mlp_norm)
-            gate, up = layer.gate_up_proj(x, row_adapters).chunk(2, dim=-1)
-            hidden = hidden + layer.down_proj(F.silu(gate) * up, row_adapters)
+
+        def attend(
+            layer: int, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor
+        ) -> torch.Tensor:
+            mixed = [
+                kv_cache.attend(layer, row, queries[i], keys[i], values[i], masks[i])
+                for i, row in enumerate(rows)
+            ]
+            return joined_heads(mixed)
+
+        hidden = self.through_layers(hidden, rotation, attend, row_adapters)
         for row in rows:
             kv_cache.advance(row, num_tokens)
-        scored = hidden.flatten(0, 1) if scores_all else hidden[:, -1]
-        return self.head.logits(self._normed(scored, self.norm))
+        return self.scores(hidden.flatten(0, 1) if scores_all else hidden[:, -1])
+
+    def through_layers(
+        self,
+        hidden: torch.Tensor,
+        rotation: tuple[torch.Tensor, torch.Tensor],
+        attend: Attend,
+        adapters: Adds,
+    ) -> torch.Tensor:
+        """The layers alone, shape (num_rows, num_tokens, hidden) before and after.
+
+        Args:
+            hidden: embeddings.
+            rotation: from `Rope.rotation`.
+            attend: keeps the new keys and values, and looks at all of the row's.
+            adapters: which rows take which adapter.
+        """
+        for index, layer in enumerate(self.layers):
+            x = self._normed(hidden, layer.attention_norm)
+            mixed = attend(index, *self._heads(layer.qkv_proj(x, adapters), rotation))
+            hidden = hidden + layer.o_proj(mixed, adapters)
+            x = self._normed(hidden, layer.mlp_norm)
+            gate, up = layer.gate_up_proj(x, adapters).chunk(2, dim=-1)
+            hidden = hidden + layer.down_proj(F.silu(gate) * up, adapters)
+        return hidden
+
+    def scores(self, hidden: torch.Tensor) -> torch.Tensor:
+        """What comes out of the layers, (num, hidden) -> float32 logits, shape (num, vocab)."""
+        return self.head.logits(self._normed(hidden, self.norm))
 
     def num_bytes(self, adapter: AdapterName | None) -> int:
         """What decoding one token under an adapter reads, the cache aside."""
@@ -111,7 +144,8 @@ class Decoder:
         )
         return self.head.num_bytes + sum(linear.num_bytes(adapter) for linear in linears)
 
-    def _check_rows(self, kv_cache: KVCache, rows: Sequence[int], num_tokens: int) -> None:
+    def check_rows(self, kv_cache: KVCache, rows: Sequence[int], num_tokens: int) -> None:
+        """See that rows of a cache can take so many more tokens each."""
         assert len(set(rows)) == len(rows), "a row cannot be fed twice in one call"
         for row in rows:
             total = kv_cache.lengths[row] + num_tokens
@@ -139,22 +173,10 @@ class Decoder:
         values = heads[:, :, num_turned:].transpose(1, 2)
         return turned[:, : self.num_heads], turned[:, self.num_heads :], values
 
-    def _attend(
-        self,
-        queries: torch.Tensor,
-        keys: torch.Tensor,
-        values: torch.Tensor,
-        kv_cache: KVCache,
-        layer: int,
-        rows: Sequence[int],
-        masks: Sequence[torch.Tensor | None],
-    ) -> torch.Tensor:
-        """Every row over its own keys: (num_rows, num_tokens, num_heads * head_dim)."""
-        mixed = [
-            kv_cache.attend(layer, row, queries[i], keys[i], values[i], masks[i])
-            for i, row in enumerate(rows)
-        ]
-        return torch.stack(mixed).transpose(1, 2).flatten(2)
+
+def joined_heads(mixed: Sequence[torch.Tensor]) -> torch.Tensor:
+    """What each row's attention gave, (num_heads, num_tokens, head_dim), for the next linear."""
+    return torch.stack(list(mixed)).transpose(1, 2).flatten(2)
 
 
 def _causal_mask(start: int, num_tokens: int, device: torch.device) -> torch.Tensor | None:

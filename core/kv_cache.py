@@ -141,13 +141,7 @@ class KVCache:
             return F.scaled_dot_product_attention(
                 queries[None], all_keys, all_values, attn_mask=mask, enable_gqa=True
             )[0]
-        # The heads that share keys and values side by side, as if they were more tokens: one
-        # product for all of them, where torch makes one a head.
-        grouped = queries.reshape(1, self._num_heads, -1, self._head_dim)
-        if mask is not None:
-            mask = mask.repeat(grouped.shape[2] // num_new, 1)
-        mixed = F.scaled_dot_product_attention(grouped, all_keys, all_values, attn_mask=mask)
-        return mixed.view(queries.shape)
+        return grouped_attention(queries, all_keys[0], all_values[0], mask)
 
     def append(
         self, layer: int, row: int, keys: torch.Tensor, values: torch.Tensor
@@ -189,6 +183,27 @@ class KVCache:
         self._capacities[row] = capacity
         if self.lengths[row]:
             _copy(before, self._stored[row], self.lengths[row])
+
+
+def grouped_attention(
+    queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, mask: torch.Tensor | None
+) -> torch.Tensor:
+    """The heads that share keys and values side by side, as if they were more tokens.
+
+    One product for all of them, where torch makes one a head.
+
+    Args:
+        queries: shape (num_heads, num_tokens, head_dim).
+        keys, values: shape (num_kv_heads, num_keys, head_dim).
+        mask: bool, (num_tokens, num_keys), which keys each token sees; None for all.
+    Returns:
+        Shape (num_heads, num_tokens, head_dim).
+    """
+    grouped = queries.reshape(1, keys.shape[0], -1, keys.shape[2])
+    if mask is not None:
+        mask = mask.repeat(grouped.shape[2] // queries.shape[1], 1)
+    mixed = F.scaled_dot_product_attention(grouped, keys[None], values[None], attn_mask=mask)
+    return mixed.view(queries.shape)
 
 
 def rounded_up(num_tokens: int) -> int:

@@ -26,6 +26,7 @@ from core.int8_kv_cache import Int8KVCache
 from core.kv_cache import KVCache
 from core.rope import RopeRegime
 from core.router import AdapterName, AudioProjector
+from core.step_graphs import StepGraphs
 
 KEPT_MEDIA_BYTES: Final = 256 * 2**20  # of embeddings: some 80 full-size pictures of one crop
 
@@ -70,6 +71,9 @@ class Model:
         self._media = BoundedCache[torch.Tensor](KEPT_MEDIA_BYTES, lambda made: made.nbytes)
         self._num_bytes: dict[AdapterName | None, int] = {}
         self.placeholder_ids = placeholder_ids(config)
+        self._graphs: StepGraphs | None = None
+        if self.device.type == "cuda" and options.kv_cache != "int8":
+            self._graphs = StepGraphs(decoder, self._forward)
 
     @torch.inference_mode()
     def embed(self, inputs: ModelInputs, check: Check = go_on, start: int = 0) -> torch.Tensor:
@@ -175,6 +179,18 @@ class Model:
         """
         assert len(rows) == len(adapters) == embeddings.shape[0], "one adapter for each row"
         self._check_adapters(adapters)
+        if self._graphs is not None and embeddings.shape[1] == 1:
+            return self._graphs.forward(embeddings, kv_cache, rows, adapters)
+        return self._forward(embeddings, kv_cache, rows, adapters)
+
+    def _forward(
+        self,
+        embeddings: torch.Tensor,
+        kv_cache: KVCache,
+        rows: Sequence[int],
+        adapters: Sequence[AdapterName | None],
+    ) -> torch.Tensor:
+        """`forward`, each kernel started when its turn comes."""
         # Rows of one adapter side by side: each adapter is then read from memory once.
         order = sorted(range(len(rows)), key=lambda i: adapters[i] or "")
         if order == list(range(len(rows))):

@@ -51,10 +51,25 @@ class Rope:
         Returns:
             Two tensors of shape (num_rows, num_tokens, 1, rotary_dim), scaled.
         """
-        frequencies = torch.stack([self._frequencies[regime] for regime in regimes])
+        frequencies = self.frequencies(regimes)
         device = frequencies.device
         offsets = torch.arange(num_tokens, device=device)
         positions = torch.tensor(starts, device=device)[:, None] + offsets
+        return self.rotation(positions, frequencies)
+
+    def frequencies(self, regimes: Sequence[RopeRegime]) -> torch.Tensor:
+        """Radians a token turns each pair in each row, shape (num_rows, rotary_dim / 2)."""
+        return torch.stack([self._frequencies[regime] for regime in regimes])
+
+    def rotation(
+        self, positions: torch.Tensor, frequencies: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """`tables` of positions and frequencies that lie on the device already.
+
+        Args:
+            positions: integers, shape (num_rows, num_tokens).
+            frequencies: as `frequencies` gives them.
+        """
         angles = positions[:, :, None].float() * frequencies[:, None, :]
         angles = torch.cat((angles, angles), dim=-1)[:, :, None, :]
         cos, sin = angles.cos() * self.scaling, angles.sin() * self.scaling

@@ -17,6 +17,7 @@ from app.checks import chromium_path
 
 if TYPE_CHECKING:
     from core.assistant import Assistant
+    from core.config import Device
 
 BUNDLED = Path(__file__).resolve().parent.parent / "assets" / "bundled"
 
@@ -30,6 +31,20 @@ def missing(mark: str) -> str | None:
     if mark == "espeak" and shutil.which("espeak-ng") is None:
         return "needs espeak-ng: apt-get install espeak-ng"
     return None
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the tests of the bundled model and of recorded steps run on a GPU."""
+    parser.addoption(
+        "--device", choices=("cpu", "cuda"), default="cpu", help="where the models of tests run"
+    )
+
+
+@pytest.fixture(scope="session")
+def device(pytestconfig: pytest.Config) -> Device:
+    """Where the models of tests run: the CPU, or what --device says."""
+    chosen: Device = pytestconfig.getoption("--device")
+    return chosen
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -55,11 +70,11 @@ def bundled_folder() -> Path:
 
 
 @pytest.fixture(scope="session")
-def bundled_assistant(bundled_folder: Path) -> Iterator[Assistant]:
-    """The model that comes with Triad, loaded once on the CPU as a person gets it by default."""
+def bundled_assistant(bundled_folder: Path, device: Device) -> Iterator[Assistant]:
+    """The model that comes with Triad, loaded once as a person gets it by default."""
     from core.assistant import open_assistant
     from core.config import ModelOptions
 
-    assistant = open_assistant(None, ModelOptions(device="cpu"))
+    assistant = open_assistant(None, ModelOptions(device=device))
     yield assistant
     assistant.close()
