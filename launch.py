@@ -194,7 +194,13 @@ def parse_model(arguments: list[str]) -> argparse.Namespace:
     """The options of `launch.py model`."""
     from app.command_line import model_parser
 
-    return model_parser().parse_args(arguments)
+    parser = model_parser()
+    options = parser.parse_args(arguments)
+    if folder := getattr(options, "folder", None):
+        if options.model not in (None, folder):
+            parser.error(f"{folder} and --model {options.model}: give one of them")
+        options.model = folder
+    return options
 
 
 def run_model(arguments: list[str]) -> int:

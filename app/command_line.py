@@ -161,6 +161,9 @@ def model_parser() -> Parser:
     info = commands.add_parser("info", help="what a model is, and how it would be loaded here")
     prepare = commands.add_parser("prepare", help="pack a model now instead of at its first start")
     for command in (info, prepare):
+        command.add_argument(
+            "folder", nargs="?", metavar="MODEL", help="the same as --model, without the word"
+        )
         add_model_options(command)
     pull = commands.add_parser("pull", help="fetch a model from the hub; goes on where it stopped")
     pull.add_argument(

@@ -114,10 +114,14 @@ def _is_phi4(folder: Path) -> bool:
 
 
 def _fetched(name: str) -> Path:
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import hf_hub_download, snapshot_download
 
     try:
+        # By itself first: of another kind of model no weights are fetched.
+        layout_of(read_json(Path(hf_hub_download(name, "config.json"))), Path(name))
         return Path(snapshot_download(name, allow_patterns=list(WANTED_FILES)))
+    except BadModelError:
+        raise
     except Exception as error:  # the client's errors, and those of the HTTP library below it
         raise BadModelError(
             f"The model '{name}' could not be fetched: check the name and the network, "

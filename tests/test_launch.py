@@ -406,6 +406,24 @@ def test_an_unknown_command_is_a_sentence(
     assert capsys.readouterr() == ("", sentence)
 
 
+@pytest.mark.parametrize("what", ["info", "prepare"])
+@pytest.mark.parametrize(
+    ("arguments", "model"),
+    [([], None), (["phi"], "phi"), (["--model", "phi"], "phi"), (["phi", "--model", "phi"], "phi")],
+)
+def test_a_model_is_named_with_the_word_or_without(
+    what: str, arguments: list[str], model: str | None
+) -> None:
+    assert launch.parse_model([what, *arguments]).model == model
+
+
+def test_two_models_at_once_are_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        launch.parse_model(["info", "phi", "--model", "other"])
+    assert left.value.code == 2
+    assert capsys.readouterr().err.startswith("phi and --model other: give one of them")
+
+
 def test_the_defaults_serve_the_bundled_model_on_this_machine_only() -> None:
     options = launch.parse_serve([])
     assert vars(options) == {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -24,6 +25,17 @@ def never_online(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("the hub was asked")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", refuse)
+
+
+def has_config(folder: Path, monkeypatch: pytest.MonkeyPatch, model_type: str) -> None:
+    """Let the hub have this kind of model under every name."""
+
+    def download(name: str, path: str) -> str:
+        (folder / path).write_text(json.dumps({"model_type": model_type}))
+        return str(folder / path)
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
 
 
 def test_a_folder_is_itself(tmp_path: Path) -> None:
@@ -89,11 +101,20 @@ def test_a_hub_name_is_fetched_without_anything_that_could_run(
         asked.append((name, options))
         return str(tmp_path)
 
+    has_config(tmp_path, monkeypatch, "phi4_multimodal")
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
     assert model_folder(HUB_NAME) == tmp_path
     assert asked == [(HUB_NAME, {"allow_patterns": ["*.json", "*.safetensors"]})]
 
 
+def test_of_another_kind_of_model_no_weights_are_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    has_config(tmp_path, monkeypatch, "llama")
+    assert sentence_for("someone/llama").startswith("someone/llama holds a model of type 'llama'")
+
+
+@pytest.mark.parametrize("verb", ["hf_hub_download", "snapshot_download"])
 @pytest.mark.parametrize(
     "error",
     [
@@ -105,12 +126,13 @@ def test_a_hub_name_is_fetched_without_anything_that_could_run(
     ],
 )
 def test_a_hub_that_does_not_answer_is_one_sentence(
-    error: Exception, monkeypatch: pytest.MonkeyPatch
+    error: Exception, verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def download(*_args: object, **_options: object) -> NoReturn:
         raise error
 
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    has_config(tmp_path, monkeypatch, "phi4_multimodal")
+    monkeypatch.setattr(huggingface_hub, verb, download)
     assert sentence_for("nobody/nothing") == (
         "The model 'nobody/nothing' could not be fetched: check the name and the network, "
         "or give the folder of a model that is on this computer."
