@@ -48,7 +48,8 @@ def recorded(run: Run) -> Run:
             run()
     torch.cuda.current_stream().wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    # Other threads may go on asking for memory.
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
         result = run()
 
     def replay() -> torch.Tensor:
