@@ -12,14 +12,14 @@ import math
 import os
 import sys
 import time
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Final
 
 import torch
 from tokenizers import Tokenizer as RawTokenizer
 
-from core.errors import BadOptionError, TriadError
+from core.errors import BadModelError, BadOptionError, TriadError
 from core.tokenizer import Tokenizer
 from core.training.command import not_negative
 from core.training.course import Course
@@ -84,14 +84,11 @@ def main(argv: Sequence[str]) -> int:
     try:
         raw = _vocabulary(options)
         course = _course(options, Tokenizer(raw.to_str()))
-        if options.start_from:
-            start_from(course.learner, options.start_from)
-            course.goes_on = frozenset(STAGES)
-        elif options.parts_from:
-            course.goes_on = load_parts(course.learner, options.parts_from)
+        earlier = _begin_with(course.learner, options)
     except TriadError as error:
         print(error, file=sys.stderr)
         return 2
+    course.goes_on = frozenset(earlier)
     names, folder = _stages_to_run(options, course.goes_on), _checkpoint_folder(options)
     for number, name in enumerate(names):
         try:
@@ -105,27 +102,50 @@ def main(argv: Sequence[str]) -> int:
             return 2
         print(f"{name}: {figures}", flush=True)
         if name in PARTS:
-            _keep_parts(options, course, raw, names[: number + 1])
+            _keep_parts(course, raw, names[: number + 1], folder, earlier)
     if course.goes_on.union(names).issuperset(STAGES):
         export(course.learner, raw, options.out)
-        write_record(folder, names, options.out, _begun_with(options), course.goes_on)
+        write_record(folder, names, options.out, earlier)
         print(f"Saved the model in {options.out}.")
     print(f"Took {(time.monotonic() - begun) / 60:.1f} minutes on {options.device}.")
     return 0
 
 
+def _begin_with(learner: Learner, options: argparse.Namespace) -> dict[str, Path]:
+    """Give the learner what the command says to begin with.
+
+    Returns:
+        The stages that are finished by that, and the folder that the result of each came from.
+    Raises:
+        BadModelError: a folder is no model, or has no part of one, of this recipe.
+    """
+    if options.start_from:
+        start_from(learner, options.start_from)
+        return dict.fromkeys(STAGES, options.start_from)
+    earlier: dict[str, Path] = {}
+    for folder in options.parts_from:
+        earlier |= dict.fromkeys(load_parts(learner, folder), folder)
+    return earlier
+
+
 def _keep_parts(
-    options: argparse.Namespace, course: Course, raw: RawTokenizer, names: Sequence[str]
+    course: Course,
+    raw: RawTokenizer,
+    names: Sequence[str],
+    folder: Path,
+    earlier: Mapping[str, Path],
 ) -> None:
     """Write the parts that are finished, those begun with among them, and what their stages said.
 
     Args:
         names: the stages that were run until now.
+        folder: where they are kept.
+        earlier: from `_begin_with`.
     """
-    folder = _checkpoint_folder(options)
     save_parts(course.learner, raw, course.goes_on.union(names) & set(PARTS), folder / "parts")
     run = [name for name in names if name in PARTS]
-    write_record(folder, run, folder / "parts", _begun_with(options), course.goes_on & set(PARTS))
+    begun_with = {name: earlier[name] for name in PARTS if name in earlier}
+    write_record(folder, run, folder / "parts", begun_with)
 
 
 def check_tools() -> None:
@@ -173,9 +193,12 @@ def _parser() -> argparse.ArgumentParser:
     begun_with.add_argument(
         "--parts-from",
         type=Path,
+        action="append",
+        default=[],
         metavar="FOLDER",
         help="take the base and the encoders that are in this folder, a finished model's or the "
-        "parts of an earlier run, and train the rest",
+        "parts of an earlier run, and train the rest; given again, what another folder has comes "
+        "in place of it",
     )
     parser.add_argument(
         "--minutes", type=float, default=math.inf, help="fewer steps, to be done in this time"
@@ -237,17 +260,17 @@ def _stages_to_run(options: argparse.Namespace, ready: Set[str] = frozenset()) -
 def _checkpoint_folder(options: argparse.Namespace) -> Path:
     """Where stages are kept: those that build on a finished model or on parts apart, for each."""
     work: Path = options.work
-    begun_with = _begun_with(options)
-    if not begun_with:
+    if not (begun_with := _begun_with(options)):
         return work
-    weights = (begun_with / "model.safetensors").read_bytes()
-    return work / f"from-{hashlib.sha256(weights).hexdigest()[:12]}"
+    weights = hashlib.sha256()
+    for folder in begun_with:
+        weights.update((folder / "model.safetensors").read_bytes())
+    return work / f"from-{weights.hexdigest()[:12]}"
 
 
-def _begun_with(options: argparse.Namespace) -> Path | None:
-    """The folder of the model, or of the parts, that this run goes on with."""
-    given: Path | None = options.start_from or options.parts_from
-    return given
+def _begun_with(options: argparse.Namespace) -> list[Path]:
+    """The folders of the model, or of the parts, that this run goes on with."""
+    return [options.start_from] if options.start_from else options.parts_from
 
 
 def _time_for(names: Sequence[str], left_s: float) -> float:
@@ -259,10 +282,17 @@ def _vocabulary(options: argparse.Namespace) -> RawTokenizer:
     """That of the weights to begin with, or of the stages in the working folder, or a new one.
 
     Raises:
-        BadModelError: there is none beside the weights.
+        BadModelError: there is none beside the weights, or not the same beside all of them.
     """
     if begun_with := _begun_with(options):
-        return tokenizer_of(begun_with)
+        first, *others = [tokenizer_of(folder) for folder in begun_with]
+        for folder, other in zip(begun_with[1:], others, strict=True):
+            if other.get_vocab() != first.get_vocab():
+                raise BadModelError(
+                    f"{folder} has another vocabulary than {begun_with[0]}: only parts that began "
+                    "with the same one fit together."
+                )
+        return first
     path = options.work / "tokenizer.json"
     if not path.exists():
         options.work.mkdir(parents=True, exist_ok=True)

@@ -10,17 +10,20 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from core.config import ModelOptions
+from core.hub import BUNDLED_FOLDER
 from core.inputs import ModelInputs
 from core.loader import load_model
 from core.router import ROUTES, InputMode
 from core.tokenizer import Tokenizer
 from core.training import course, recipe, speech_stages, vision_stages, vocabulary
+from core.training.export import base_tensors
 from core.training.materials import Materials, clip_at
 from core.training.parts import PARTS
 from core.training.recipe import NEEDS, main
+from core.training.record import write_record
 from core.training.stages import STAGES
 from tests.training import without_compiler
 
@@ -190,6 +193,44 @@ def test_parts_of_an_earlier_run_are_built_upon_and_not_trained_again(run: Run) 
     assert len(heard) > 50
     assert len(written) > 20
     assert all(torch.equal(parts[name], built[name]) for name in (*heard, *written))
+
+
+@pytest.mark.espeak
+def test_parts_of_two_runs_are_put_together(run: Run) -> None:
+    """The second folder's encoder comes in place of the first one's, with what made it."""
+    others, work = run.out.with_name("others"), run.work.with_name("joining")
+    shutil.copytree(run.work / "parts", others)
+    weights = load_file(others / "model.safetensors")
+    seen = {name: kept + 1 for name, kept in weights.items() if ".img_processor." in name}
+    save_file(seen, others / "model.safetensors", {"format": "pt"})
+    options = recipe._parser().parse_args(
+        ["--parts-from", str(run.work / "parts"), "--parts-from", str(others), "--work", str(work)]
+    )
+    course = recipe._course(options, Tokenizer(recipe._vocabulary(options).to_str()))
+    earlier = recipe._begin_with(course.learner, options)
+    assert {name: folder.name for name, folder in earlier.items()} == {
+        "text": "parts",
+        "vision_encoder": "others",
+        "speech_encoder": "parts",
+    }
+    own = base_tensors(course.learner)
+    for name, kept in (weights | seen).items():
+        assert torch.allclose(own[name], kept.float(), atol=1e-2), name
+    alone = recipe._parser().parse_args([*("--parts-from", str(others)), "--work", str(work)])
+    assert recipe._checkpoint_folder(options) != recipe._checkpoint_folder(alone)
+    out = run.out.with_name("joined")
+    out.mkdir()
+    write_record(run.work, [], out, earlier)
+    assert sorted(recorded(out)) == sorted(PARTS)
+
+
+@pytest.mark.espeak
+def test_parts_of_another_vocabulary_are_refused(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parts = ["--parts-from", str(run.work / "parts"), "--parts-from", str(BUNDLED_FOLDER)]
+    assert main([*parts, "--work", str(tmp_path / "work"), *BARE]) == 2
+    assert f"{BUNDLED_FOLDER} has another vocabulary than" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("option", ["--start-from", "--parts-from"])
