@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 WIDTH_PX: Final = 1200
-ROW_PX: Final = 290
+ROW_PX: Final = 250  # of a panel, the words below it aside
+LINE_PX: Final = 13
+LINE_CHARACTERS: Final = 42  # that fit below a panel
 DPI: Final = 100
 MAX_COLUMNS: Final = 4
 LOG_FROM: Final = 8.0  # a loss that falls by this factor is drawn on a log scale
@@ -50,7 +52,9 @@ def plot_training(records: Sequence[Mapping[str, Any]], path: Path) -> None:
     )
     num_columns = min(MAX_COLUMNS, len(stages))
     num_rows = -(-len(stages) // num_columns)
-    figure = Figure((WIDTH_PX / DPI, num_rows * ROW_PX / DPI), DPI, layout="constrained")
+    num_lines = max(_caption(record).count("\n") + 1 for record in stages)
+    height_px = num_rows * (ROW_PX + num_lines * LINE_PX)
+    figure = Figure((WIDTH_PX / DPI, height_px / DPI), DPI, layout="constrained")
     panels = figure.subplots(num_rows, num_columns, squeeze=False).flatten()
     for panel, record in zip(panels, stages, strict=False):
         _draw_stage(panel, record)
@@ -79,16 +83,8 @@ def _draw_stage(panel: Axes, record: Mapping[str, Any]) -> None:
             _set_log_scale(panel)
         else:
             panel.set_ylim(bottom=0)
-    panel.text(
-        0.97,
-        0.95,
-        "\n".join(_told(record)),
-        transform=panel.transAxes,
-        ha="right",
-        va="top",
-        fontsize=8.5,
-        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 2},
-    )
+    panel.set_xlabel(_caption(record), fontsize=8, loc="left")
+    panel.xaxis.label.set_horizontalalignment("left")
 
 
 def _set_log_scale(panel: Axes) -> None:
@@ -99,6 +95,18 @@ def _set_log_scale(panel: Axes) -> None:
     panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=12))
     panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     panel.yaxis.set_minor_locator(NullLocator())
+
+
+def _caption(record: Mapping[str, Any]) -> str:
+    """The panel's words in lines that are no wider than it."""
+    lines = [""]
+    for words in _told(record):
+        longer = f"{lines[-1]} · {words}" if lines[-1] else words
+        if len(longer) <= LINE_CHARACTERS or not lines[-1]:
+            lines[-1] = longer
+        else:
+            lines.append(words)
+    return "\n".join(lines)
 
 
 def _told(record: Mapping[str, Any]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ from core.errors import BadModelError
 from core.hub import BUNDLED_FOLDER
 from core.tokenizer import Tokenizer
 from core.training.architecture import is_run
-from core.training.course import Course
-from core.training.dialogues import Dialogue, text_turn
+from core.training.course import Course, shares_right
+from core.training.described import described_picture
+from core.training.dialogues import Dialogue, Turn, text_turn
 from core.training.examples import collate_by_length
 from core.training.export import base_tensors, stored
 from core.training.learner import Learner
@@ -21,6 +23,8 @@ from core.training.materials import Materials
 from core.training.parts import FILE_NAME, PARTS, load_parts, save_parts
 from core.training.start_from import tokenizer_of
 from tests.training import random_learner, small_raw_tokenizer, without_compiler
+
+NEXT_PARTS = BUNDLED_FOLDER.with_name("parts")
 
 
 def nothing(what: str, num_done: int, num_all: int) -> None:
@@ -53,21 +57,59 @@ def test_the_vocabulary_comes_along(tmp_path: Path) -> None:
     assert tokenizer_of(tmp_path).to_str() == small_raw_tokenizer().to_str()
 
 
-def test_the_shipped_base_answers_held_out_text() -> None:
-    raw = tokenizer_of(BUNDLED_FOLDER)
+def learner_with(folders: Sequence[Path]) -> Learner:
+    """A learner with the bundled vocabulary and these folders' parts, one after the other."""
     with pytest.MonkeyPatch.context() as patch:
         without_compiler(patch)
-        learner = Learner(raw, 0, "cpu")
-    assert load_parts(learner, BUNDLED_FOLDER) == set(PARTS)
-    course = Course(learner, Tokenizer(raw.to_str()), Materials(BUNDLED_FOLDER, 0, 0, 0, nothing))
+        learner = Learner(tokenizer_of(folders[0]), 0, "cpu")
+    for folder in folders:
+        assert "text" in load_parts(learner, folder)
+    return learner
+
+
+def share_right(folders: Sequence[Path], make: Callable[[random.Random], Dialogue]) -> float:
+    """Of 200 held-out dialogues without media: replies of a base whose every token is likeliest."""
+    learner, tokenizer = learner_with(folders), Tokenizer(tokenizer_of(folders[0]).to_str())
+    course = Course(learner, tokenizer, Materials(BUNDLED_FOLDER, 0, 0, 0, nothing))
     encode, rng = course.row_encoder("held_out").encode, random.Random("shipped")
-    rows = [encode(Dialogue((text_turn(rng, "held_out"),))) for _ in range(200)]
-    right: list[bool] = []
+    batches = collate_by_length(
+        [encode(make(rng)) for _ in range(200)], learner.config.pad_token_id, 4
+    )
+    hits = []
     with torch.no_grad(), learner.autocast():
-        for batch in collate_by_length(rows, learner.config.pad_token_id, 4):
+        for batch in batches:
             embeddings = learner.embed(batch, None, None, "speech")
-            right += learner.loss_and_hits(batch, embeddings, None)[1].all(-1).tolist()
-    assert sum(right) > 0.94 * len(right)
+            hits.append(learner.loss_and_hits(batch, embeddings, None)[1])
+    return shares_right(batches, hits)["exact"]
+
+
+@pytest.mark.parametrize("folders", [[BUNDLED_FOLDER], [BUNDLED_FOLDER, NEXT_PARTS]])
+def test_shipped_bases_answer_held_out_text(folders: list[Path]) -> None:
+    assert share_right(folders, lambda rng: Dialogue((text_turn(rng, "held_out"),))) > 0.94
+
+
+def test_the_base_that_waits_reads_scenes_told_in_words_better_than_the_bundled_one() -> None:
+    def told(rng: random.Random) -> Dialogue:
+        first, *_ = described_picture(rng, "held_out")
+        return Dialogue((Turn((first.question,), first.answer),))
+
+    bundled, waiting = (
+        share_right(folders, told) for folders in ([BUNDLED_FOLDER], [BUNDLED_FOLDER, NEXT_PARTS])
+    )
+    assert waiting > bundled + 0.05
+
+
+def test_the_encoder_that_waits_is_another_one() -> None:
+    learner = learner_with([BUNDLED_FOLDER])
+    before = kept(learner)
+    assert load_parts(learner, NEXT_PARTS) == {"text", "vision_encoder"}
+    moved = {
+        name for name, tensor in kept(learner).items() if not torch.equal(tensor, before[name])
+    }
+    prefixes = (*PARTS["text"], *PARTS["vision_encoder"])
+    assert moved
+    assert all(name.startswith(prefixes) for name in moved)
+    assert any(name.startswith(PARTS["vision_encoder"]) for name in moved)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a safetensors file"])

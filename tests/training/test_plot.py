@@ -50,6 +50,19 @@ def test_every_stage_has_a_panel_in_the_recipes_order(tmp_path: Path, drawn: lis
         assert image.width == WIDTH_PX
 
 
+def test_words_stay_below_their_panel_however_many_they_are(tmp_path: Path) -> None:
+    many = {f"what is told {number}": number / 20 for number in range(20)}
+    caption = plot._caption({**record("text", 800), "figures": many})
+    assert all(f"{name} {value:.3f}" in caption for name, value in many.items())
+    assert caption.endswith("400 of 800 steps")
+    assert max(map(len, caption.split("\n"))) <= plot.LINE_CHARACTERS
+    few, more = tmp_path / "few.png", tmp_path / "more.png"
+    plot_training([record("text")], few)
+    plot_training([{**record("text"), "figures": many}], more)
+    with Image.open(few) as short, Image.open(more) as tall:
+        assert tall.height > short.height + 100
+
+
 def test_a_run_of_one_stage_and_a_stage_without_steps_are_drawn(tmp_path: Path) -> None:
     for loss in ([[1, 0.5]], [], [[1, float("nan")], [2, 0.5]]):
         path = tmp_path / f"{len(loss)}.png"
