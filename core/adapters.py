@@ -19,8 +19,8 @@ from core.quantize import Weight, weight_bytes
 from core.router import AdapterName
 
 
-class Adds(Protocol):
-    """What knows which rows of a batch take which adapter."""
+class Routing(Protocol):
+    """Which rows of a batch take which adapter."""
 
     def add(
         self, y: torch.Tensor, x: torch.Tensor, loras: Mapping[AdapterName, LoraFactors]
@@ -111,7 +111,7 @@ class RoutedLinear:
     base: Weight
     loras: Mapping[AdapterName, LoraFactors]
 
-    def __call__(self, x: torch.Tensor, adapters: Adds) -> torch.Tensor:
+    def __call__(self, x: torch.Tensor, adapters: Routing) -> torch.Tensor:
         """x (num_rows, num_tokens, in) -> (num_rows, num_tokens, out)."""
         y = self.base.multiply(x)
         adapters.add(y, x, self.loras)

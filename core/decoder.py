@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from transformers import Phi4MultimodalConfig
 
-from core.adapters import Adds, RoutedLinear, RowAdapters
+from core.adapters import RoutedLinear, Routing, RowAdapters
 from core.head import Head
 from core.kv_cache import KVCache
 from core.rope import Rope, rotate
@@ -112,7 +112,7 @@ class Decoder:
         hidden: torch.Tensor,
         rotation: tuple[torch.Tensor, torch.Tensor],
         attend: Attend,
-        adapters: Adds,
+        adapters: Routing,
     ) -> torch.Tensor:
         """The layers alone, shape (num_rows, num_tokens, hidden) before and after.
 
