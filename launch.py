@@ -192,15 +192,9 @@ def without_garbage_collection() -> Iterator[None]:
 
 def parse_model(arguments: list[str]) -> argparse.Namespace:
     """The options of `launch.py model`."""
-    from app.command_line import model_parser
+    from app.command_line import parse_model_options
 
-    parser = model_parser()
-    options = parser.parse_args(arguments)
-    if folder := getattr(options, "folder", None):
-        if options.model not in (None, folder):
-            parser.error(f"{folder} and --model {options.model}: give one of them")
-        options.model = folder
-    return options
+    return parse_model_options(arguments)
 
 
 def run_model(arguments: list[str]) -> int:

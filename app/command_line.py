@@ -149,8 +149,18 @@ def chat_parser() -> Parser:
     return parser
 
 
-def model_parser() -> Parser:
-    """Options of `launch.py model`."""
+def parse_model_options(arguments: list[str]) -> argparse.Namespace:
+    """The options of `launch.py model`, a model's name in `model` however it was given."""
+    parser = _model_parser()
+    options = parser.parse_args(arguments)
+    if folder := getattr(options, "folder", None):
+        if options.model not in (None, folder):
+            parser.error(f"{folder} and --model {options.model}: give one of them")
+        options.model = folder
+    return options
+
+
+def _model_parser() -> Parser:
     parser = Parser(
         prog="launch.py model",
         description="Models on this computer: which there are, and what they take.",
