@@ -10,12 +10,15 @@ from typing import Final
 
 import pytest
 
-from core.training.evaluate import markdown_table
+from core.training.ablation import markdown_tables
+from core.training.evaluate import markdown_table, weights_sha256
 from tests.benchmarks import first_token, weights
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 README: Final = (ROOT / "README.md").read_text(encoding="utf-8")
-EVALUATION: Final = ROOT / "assets" / "bundled" / "evaluation.json"
+BUNDLED: Final = ROOT / "assets" / "bundled"
+EVALUATION: Final = BUNDLED / "evaluation.json"
+ABLATION: Final = BUNDLED / "ablation.json"
 RESULTS: Final = ROOT / "tests" / "benchmarks" / "results"
 
 
@@ -38,6 +41,22 @@ def test_shipped_model_is_right_more_often_than_not_in_every_mode(skills: set[st
     assert len(asked) == len(skills)
     num_right = sum(score["exact"] * score["num"] for score in asked)
     assert num_right / sum(score["num"] for score in asked) > 0.5
+
+
+def test_tables_of_the_ablation_are_those_that_are_shipped() -> None:
+    assert markdown_tables(json.loads(ABLATION.read_text(encoding="utf-8"))) in README
+
+
+@pytest.mark.parametrize("path", [EVALUATION, ABLATION])
+def test_what_is_shipped_was_measured_on_the_shipped_weights(path: Path) -> None:
+    measured = json.loads(path.read_text(encoding="utf-8"))
+    assert measured["weights_sha256"] == weights_sha256(BUNDLED)
+
+
+def test_routers_choice_is_the_best_one_of_the_ablation_wherever_it_is_not_a_draw() -> None:
+    ablation = json.loads(ABLATION.read_text(encoding="utf-8"))
+    for name, row in ablation["routes"].items():
+        assert row[ablation["right"][name]] == max(row.values()), name
 
 
 @pytest.mark.parametrize("benchmark", [first_token, weights])
