@@ -92,6 +92,7 @@ def test_a_model_of_the_hub_goes_by_its_hub_name(
 ) -> None:
     snapshot = folder.rename(folder.parent / "0123456789abcdef")
     monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: str(snapshot))
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda _, name: str(snapshot / name))
     assistant = open_assistant("microsoft/Phi-4-multimodal-instruct", EXACT)
     assistant.close()
     assert assistant.info.name == "microsoft/Phi-4-multimodal-instruct"
