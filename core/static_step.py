@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 
@@ -52,11 +53,10 @@ class StaticStep:
         for row in rows:
             self._zero_room(row)
 
-    @property
-    def is_valid(self) -> bool:
-        """Whether the rows still have the memory that they had."""
-        return all(
-            memory() is not None and memory() is self._first_tensor(row)
+    def is_valid(self, kv_cache: KVCache) -> bool:
+        """Whether this is a step of the cache, and its rows still have the memory they had."""
+        return kv_cache is self._kv_cache and all(
+            memory() is self._first_tensor(row)
             for memory, row in zip(self._memory, self._rows, strict=True)
         )
 
@@ -90,21 +90,32 @@ class StaticStep:
             for i, row in enumerate(self._rows)
         ]
 
-        def attend(
-            layer: int, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor
-        ) -> torch.Tensor:
-            mixed = []
-            for i, row in enumerate(self._rows):
-                kept = [by_layer[layer] for by_layer in self._kv_cache.stored(row)]
-                for there, new in zip(kept, (keys[i], values[i]), strict=True):
-                    there.index_copy_(1, self._positions[i], new)
-                mixed.append(grouped_attention(queries[i], kept[0], kept[1], seen[i]))
-            return joined_heads(mixed)
-
         hidden = self._decoder.through_layers(
-            self._hidden, rotation, attend, MaskedAdapters(self._masks)
+            self._hidden, rotation, partial(self._attend, seen), MaskedAdapters(self._masks)
         )
         return self._decoder.scores(hidden[:, -1])
+
+    def _attend(
+        self,
+        seen: Sequence[torch.Tensor],
+        layer: int,
+        queries: torch.Tensor,
+        keys: torch.Tensor,
+        values: torch.Tensor,
+    ) -> torch.Tensor:
+        """Write every row's token into its place, and let it look at what the row's mask shows.
+
+        Args:
+            seen: bool, of each row, (1, capacity).
+            layer, queries, keys, values: as in `decoder.Attend`.
+        """
+        mixed = []
+        for i, row in enumerate(self._rows):
+            kept = [by_layer[layer] for by_layer in self._kv_cache.stored(row)]
+            for there, new in zip(kept, (keys[i], values[i]), strict=True):
+                there.index_copy_(1, self._positions[i], new)
+            mixed.append(grouped_attention(queries[i], kept[0], kept[1], seen[i]))
+        return joined_heads(mixed)
 
     def _first_tensor(self, row: int) -> torch.Tensor:
         return self._kv_cache.stored(row)[0][0]

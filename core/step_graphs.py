@@ -92,7 +92,7 @@ class StepGraphs:
         key = tuple(rows), used
         self._num_in_a_row = self._num_in_a_row + 1 if key == self._last else 1
         self._last = key
-        if (kept := self._valid(key)) is not None:
+        if (kept := self._valid(key, kv_cache)) is not None:
             return self._replayed(*kept, hidden, kv_cache, rows, adapters)
         if not self._is_trusted or self._num_in_a_row <= NUM_PLAIN_STEPS:
             return self._plain(hidden, kv_cache, rows, adapters)
@@ -106,9 +106,11 @@ class StepGraphs:
                 self._kept.pop(next(iter(self._kept)))
         return logits
 
-    def _valid(self, key: _Key) -> tuple[StaticStep, Run] | None:
-        """The recording for these rows; those whose rows have other memory now are forgotten."""
-        self._kept = {other: kept for other, kept in self._kept.items() if kept[0].is_valid}
+    def _valid(self, key: _Key, kv_cache: KVCache) -> tuple[StaticStep, Run] | None:
+        """The recording for these rows; those that are not this cache's as it is are forgotten."""
+        self._kept = {
+            other: kept for other, kept in self._kept.items() if kept[0].is_valid(kv_cache)
+        }
         if key in self._kept:
             self._kept[key] = self._kept.pop(key)
         return self._kept.get(key)

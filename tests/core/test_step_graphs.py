@@ -132,6 +132,19 @@ def test_a_row_that_gets_other_memory_is_recorded_anew_and_its_old_memory_is_fre
     assert graphs_.num_kept == 0
 
 
+def test_another_cache_with_the_same_rows_is_not_taken_for_the_recorded_one(model: Model) -> None:
+    graphs_, cache, other, twin = graphs(model), *(filled_cache(model) for _ in range(3))
+    for number in range(NUM_PLAIN_STEPS + 2):
+        step(graphs_, model, cache, number, [0])
+    assert graphs_.num_kept == 1
+    for number in range(3):  # the second one reads what the first one should have written
+        found, plain = (
+            step(forward, model, its, 50 + number, [0])
+            for forward, its in ((graphs_, other), (model, twin))
+        )
+        assert float((found - plain).abs().max()) < TOLERANCE
+
+
 def test_only_the_latest_recordings_are_kept(model: Model) -> None:
     cache = model.new_kv_cache(NUM_KEPT + 2, 20)
     graphs_ = graphs(model)
