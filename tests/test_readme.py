@@ -53,7 +53,7 @@ def test_what_is_shipped_was_measured_on_the_shipped_weights(path: Path) -> None
     assert measured["weights_sha256"] == weights_sha256(BUNDLED)
 
 
-def test_routers_choice_is_the_best_one_of_the_ablation_wherever_it_is_not_a_draw() -> None:
+def test_no_adapter_answers_more_than_the_routers_choice() -> None:
     ablation = json.loads(ABLATION.read_text(encoding="utf-8"))
     for name, row in ablation["routes"].items():
         assert row[ablation["right"][name]] == max(row.values()), name
