@@ -105,18 +105,11 @@ def learn(stage: Stage, folder: Path, limit_s: float = math.inf) -> dict[str, fl
     begun = saved = reported = time.monotonic()
     first = reported_step = step
     while step < schedule.num_steps:
-        loss = stage.loss(step)
-        loss.backward()
-        nn.utils.clip_grad_norm_(list(stage.parameters.values()), 1.0)
-        for optimizer in optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = schedule.learning_rate * schedule.rate_at(step) * group["share"]
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+        loss = _take_step(stage, optimizers, step)
         step += 1
         now = time.monotonic()
         if now - reported > REPORT_EVERY_S or step == schedule.num_steps:
-            history.append((step, float(loss.detach())))
+            history.append((step, float(loss)))
             step_s = (now - reported) / (step - reported_step)
             if reported_step > first or now > begun + limit_s:  # the first steps compile
                 num_possible = step + max(0.0, (begun + limit_s - now) / step_s)
@@ -139,6 +132,20 @@ def learn(stage: Stage, folder: Path, limit_s: float = math.inf) -> dict[str, fl
     record_path.write_text(json.dumps(record, indent=1))
     print(f"  {stage.name}: " + ", ".join(f"{k} {v:.3f}" for k, v in figures.items()), flush=True)
     return figures
+
+
+def _take_step(stage: Stage, optimizers: list[Optimizer], step: int) -> torch.Tensor:
+    """Learn what one step has to teach; its loss before that, detached."""
+    schedule = stage.schedule
+    loss = stage.loss(step)
+    loss.backward()
+    nn.utils.clip_grad_norm_(list(stage.parameters.values()), 1.0)
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = schedule.learning_rate * schedule.rate_at(step) * group["share"]
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+    return loss.detach()
 
 
 def is_finished(stage: Stage, folder: Path) -> bool:

@@ -84,7 +84,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         raw = _vocabulary(options)
         course = _course(options, Tokenizer(raw.to_str()))
-        earlier = _begin_with(course.learner, options)
+        earlier = _load_earlier(course.learner, options)
     except TriadError as error:
         print(error, file=sys.stderr)
         return 2
@@ -111,7 +111,7 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _begin_with(learner: Learner, options: argparse.Namespace) -> dict[str, Path]:
+def _load_earlier(learner: Learner, options: argparse.Namespace) -> dict[str, Path]:
     """Give the learner what the command says to begin with.
 
     Returns:
@@ -140,7 +140,7 @@ def _keep_parts(
     Args:
         names: the stages that were run until now.
         folder: where they are kept.
-        earlier: from `_begin_with`.
+        earlier: from `_load_earlier`.
     """
     save_parts(course.learner, raw, course.goes_on.union(names) & set(PARTS), folder / "parts")
     run = [name for name in names if name in PARTS]

@@ -62,8 +62,9 @@ def learner_with(folders: Sequence[Path]) -> Learner:
     with pytest.MonkeyPatch.context() as patch:
         without_compiler(patch)
         learner = Learner(tokenizer_of(folders[0]), 0, "cpu")
-    for folder in folders:
-        assert "text" in load_parts(learner, folder)
+    assert load_parts(learner, folders[0]) == set(PARTS)
+    for folder in folders[1:]:
+        assert load_parts(learner, folder) == {"text", "vision_encoder"}
     return learner
 
 

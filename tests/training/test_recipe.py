@@ -207,7 +207,7 @@ def test_parts_of_two_runs_are_put_together(run: Run) -> None:
         ["--parts-from", str(run.work / "parts"), "--parts-from", str(others), "--work", str(work)]
     )
     course = recipe._course(options, Tokenizer(recipe._vocabulary(options).to_str()))
-    earlier = recipe._begin_with(course.learner, options)
+    earlier = recipe._load_earlier(course.learner, options)
     assert {name: folder.name for name, folder in earlier.items()} == {
         "text": "parts",
         "vision_encoder": "others",
