@@ -25,6 +25,7 @@ from torch.optim import Optimizer
 
 from core.errors import BadModelError
 from core.training.optimizers import make_optimizers, restore_state, state_tensors
+from core.training.pace import Pace
 
 CHECKPOINT_EVERY_S: Final = 60.0
 REPORT_EVERY_S: Final = 10.0
@@ -103,18 +104,18 @@ def learn(stage: Stage, folder: Path, limit_s: float = math.inf) -> dict[str, fl
     if math.isfinite(limit_s) and step < num_shortened:  # until this run knows better
         schedule.num_steps = num_shortened
     begun = saved = reported = time.monotonic()
-    first = reported_step = step
+    pace = Pace(begun, step)
     while step < schedule.num_steps:
         loss = _take_step(stage, optimizers, step)
         step += 1
         now = time.monotonic()
         if now - reported > REPORT_EVERY_S or step == schedule.num_steps:
             history.append((step, float(loss)))
-            step_s = (now - reported) / (step - reported_step)
-            if reported_step > first or now > begun + limit_s:  # the first steps compile
+            is_pace_known, step_s = pace.is_known, pace.mark(now, step)
+            if is_pace_known or now > begun + limit_s:
                 num_possible = step + max(0.0, (begun + limit_s - now) / step_s)
                 schedule.num_steps = int(min(num_planned, num_possible))
-            reported, reported_step = now, step
+            reported = now
             _report(stage, step, history[-1][1], step_s)
             _give_back_memory()
         if now - saved > CHECKPOINT_EVERY_S:
