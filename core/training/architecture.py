@@ -22,7 +22,9 @@ MAX_CROPS: Final = 1  # a picture is one crop and its global view
 ADAPTER_RANKS: Final = {"vision": 32, "speech": 32}
 ADAPTER_ALPHA_PER_RANK: Final = 2
 ADAPTER_TARGETS: Final = ("qkv_proj", "o_proj", "gate_up_proj", "down_proj")
+NUM_DECODER_LAYERS: Final = 6
 NUM_VISION_LAYERS: Final = 6
+NUM_AUDIO_BLOCKS: Final = 6
 NUM_CONTEXT_TOKENS: Final = 4096
 _NUM_ROTARY_FACTORS: Final = 24  # head_dim 64 x 0.75 / 2
 
@@ -44,7 +46,7 @@ def bundled_config(tokenizer: RawTokenizer) -> Phi4MultimodalConfig:
         vocab_size=vocab_size,
         hidden_size=256,
         intermediate_size=768,
-        num_hidden_layers=6,
+        num_hidden_layers=NUM_DECODER_LAYERS,
         num_attention_heads=4,
         num_key_value_heads=2,
         max_position_embeddings=NUM_CONTEXT_TOKENS,
@@ -83,7 +85,7 @@ def _audio_config(audio_token_id: int) -> Phi4MultimodalAudioConfig:
     return Phi4MultimodalAudioConfig(
         hidden_size=256,
         intermediate_size=512,
-        num_blocks=6,
+        num_blocks=NUM_AUDIO_BLOCKS,
         num_attention_heads=4,
         ext_pw_out_channel=256,
         depthwise_separable_out_channel=256,

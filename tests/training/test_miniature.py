@@ -1,4 +1,4 @@
-"""The whole recipe in a few minutes: few media, few steps, and what they learn beats chance.
+"""The whole recipe in a few minutes: few media, layers and steps; what they learn beats chance.
 
 The projectors' dozen steps are too few for that; test_word_alignment.py and test_heard_words.py see
 them learn.
@@ -17,7 +17,7 @@ from core.training.dialogues import Dialogue, picture_dialogue, text_dialogue
 from core.training.items import COLOURS
 from core.training.recipe import main
 from core.training.stages import STAGES
-from tests.training import needs_voices, small_tokenizer, without_compiler
+from tests.training import needs_voices, small_tokenizer, with_few_layers, without_compiler
 
 SHARE_OF_MEDIA = "0.012"
 SHARE_OF_STEPS = "0.015"
@@ -39,6 +39,7 @@ def figures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, flo
     work, out = folder / "work", folder / "out"
     with pytest.MonkeyPatch.context() as patch:
         without_compiler(patch)
+        with_few_layers(patch)
         patch.setattr("core.training.vocabulary.NUM_DIALOGUES", 2000)
         patch.setattr(recipe, "NUM_HELD_OUT", 100)
         for module in (course, speech_stages, vision_stages):

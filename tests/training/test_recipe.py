@@ -18,14 +18,14 @@ from core.inputs import ModelInputs
 from core.loader import load_model
 from core.router import ROUTES, InputMode
 from core.tokenizer import Tokenizer
-from core.training import course, recipe, speech_stages, vision_stages, vocabulary
+from core.training import architecture, course, recipe, speech_stages, vision_stages, vocabulary
 from core.training.export import base_tensors
 from core.training.materials import Materials, clip_at
 from core.training.parts import PARTS
 from core.training.recipe import NEEDS, main
 from core.training.record import write_record
 from core.training.stages import STAGES
-from tests.training import without_compiler
+from tests.training import with_few_layers, without_compiler
 
 NUM_HELD_OUT = 48  # clips of every kind are among them
 BARE = ["--scale", "0", "--materials", "0", "--device", "cpu", "--threads", "1"]
@@ -41,10 +41,11 @@ class Run:
 
 @pytest.fixture(scope="module")
 def small() -> Iterator[None]:
-    """Fewer sentences, held-out cases and clips than the recipe's, and no compiling."""
+    """Fewer sentences, layers and held-out media than the recipe's, and no compiling."""
     num_threads = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
         without_compiler(patch)
+        with_few_layers(patch)
         patch.setattr(vocabulary, "NUM_DIALOGUES", 400)
         patch.setattr(recipe, "NUM_HELD_OUT", NUM_HELD_OUT)
         for module in (course, speech_stages, vision_stages):
@@ -190,8 +191,8 @@ def test_parts_of_an_earlier_run_are_built_upon_and_not_trained_again(run: Run) 
     parts, built = (load_file(at / "model.safetensors") for at in (run.work / "parts", out))
     heard = [name for name in parts if ".audio_embed.encoder." in name]
     written = [name for name in parts if "embed_tokens_extend" not in name]
-    assert len(heard) > 50
-    assert len(written) > 20
+    assert len(heard) > 8 * architecture.NUM_AUDIO_BLOCKS
+    assert len(written) > 5 * architecture.NUM_DECODER_LAYERS
     assert all(torch.equal(parts[name], built[name]) for name in (*heard, *written))
 
 
