@@ -157,7 +157,7 @@ TRANSLATE_TYPED: Final = (
 # Each kind of dialogue, and how often it is had.
 _MAKERS: Final[tuple[tuple[Callable[[random.Random, Split], tuple[Turn, ...]], int], ...]] = (
     (_one, 24),
-    (_worked_out, 34),
+    (_worked_out, 56),
     (_several, 6),
     (chain_turns, 7),
     (partial(_described, described_picture), 45),

@@ -12,31 +12,79 @@ from core.training import grammar_french as french
 from core.training import grammar_german as german
 from core.training import grammar_italian as italian
 from core.training import grammar_spanish as spanish
-from core.training.grammar import Adjective, Clause, Phrase, Verb
+from core.training.grammar import FORM_OF_PERSON, Adjective, Clause, Phrase, Verb
 from core.training.lexicon_words import PASSING
 
 Said = tuple[str, str, str, str, str]  # English, then LANGUAGES; without capital and mark
+# Forms of "to be" for each of FORM_OF_PERSON's persons.
+AM: Final = ("am", "are", "is", "are", "are")
+BIN: Final = ("bin", "bist", "ist", "sind", "sind")
+SUIS: Final = ("suis", "es", "est", "sommes", "sont")
+SOY: Final = ("soy", "eres", "es", "somos", "son")
+ESTOY: Final = ("estoy", "estás", "está", "estamos", "están")
+SONO: Final = ("sono", "sei", "è", "siamo", "sono")
+# Who is hungry has hunger.
+HUNGER: Final = ("faim", "hambre", "fame")
 
 
 def is_so(np: Phrase, adjective: Adjective) -> Said:
     """ "the soup is hot"."""
-    plural = np.is_plural
-    french_form, spanish_form, italian_form = (
-        french.agreeing(forms, np.noun.others[language][0], plural)
-        for forms, language in (
-            (adjective.french, "French"),
-            (adjective.spanish, "Spanish"),
-            (adjective.italian, "Italian"),
+    subjects = (
+        english.phrase(np),
+        german.phrase(np, "nominative"),
+        french.phrase(np),
+        spanish.phrase(np),
+        italian.phrase(np),
+    )
+    genders = [np.noun.others[language][0] for language in ("French", "Spanish", "Italian")]
+    return _being(subjects, 4 if np.is_plural else 2, genders, adjective)
+
+
+def person_is_so(person: str, adjective: Adjective, is_negated: bool = False) -> Said:
+    """ "she is not tired"; who may be a man or a woman is said to be a man.
+
+    Args:
+        person: one of PERSONS.
+    """
+    pronouns = (german.PRONOUNS, french.PRONOUNS, spanish.PRONOUNS, italian.PRONOUNS)
+    subjects = (person, *(words[person] for words in pronouns))
+    genders = ["f" if person == "she" else "m"] * 3
+    return _being(subjects, FORM_OF_PERSON[person], genders, adjective, is_negated)
+
+
+def _being(
+    subjects: tuple[str, ...],
+    form: int,
+    genders: list[str],
+    adjective: Adjective,
+    is_negated: bool = False,
+) -> Said:
+    """Whoever it is in five languages, and how they are.
+
+    Args:
+        form: which of a verb's present forms.
+        genders: of the French, the Spanish and the Italian subject.
+    """
+    in_english, in_german, in_french, in_spanish, in_italian = subjects
+    predicates = [
+        french.agreeing(forms, gender, form >= FORM_OF_PERSON["we"])
+        for forms, gender in zip(
+            (adjective.french, adjective.spanish, adjective.italian), genders, strict=True
         )
+    ]
+    suis, soy, sono = SUIS[form], (ESTOY if adjective.english in PASSING else SOY)[form], SONO[form]
+    if adjective.english == "hungry":
+        predicates = list(HUNGER)
+        suis, soy, sono = HAVE.french[1 + form], HAVE.spanish[1 + form], HAVE.italian[1 + form]
+    said = (
+        [in_english, AM[form], *(["not"] if is_negated else []), adjective.english],
+        [in_german, BIN[form], *(["nicht"] if is_negated else []), adjective.german[0]],
+        [in_french, *(["ne", suis, "pas"] if is_negated else [suis]), predicates[0]],
+        [in_spanish, *(["no"] if is_negated else []), soy, predicates[1]],
+        [in_italian, *(["non"] if is_negated else []), sono, predicates[2]],
     )
-    ser = ("está", "están") if adjective.english in PASSING else ("es", "son")
-    return (
-        f"{english.phrase(np)} {'are' if plural else 'is'} {adjective.english}",
-        f"{german.phrase(np, 'nominative')} {'sind' if plural else 'ist'} {adjective.german[0]}",
-        french.elided(f"{french.phrase(np)} {'sont' if plural else 'est'} {french_form}"),
-        f"{spanish.phrase(np)} {ser[plural]} {spanish_form}",
-        f"{italian.phrase(np)} {'sono' if plural else 'è'} {italian_form}",
-    )
+    first, second, third, fourth, fifth = (" ".join(filter(None, words)) for words in said)
+    return first, second, french.elided(third), fourth, fifth
 
 
 def is_at(np: Phrase, preposition: str, where: Phrase) -> Said:

@@ -55,6 +55,8 @@ def phrase(np: Phrase) -> str:
     words = [noun]
     if np.adjective:
         adjective = agreeing(np.adjective.french, gender, np.is_plural)
+        if adjective == "beau" and begins_with_vowel(noun):
+            adjective = "bel"
         words = [adjective, noun] if np.adjective.is_before_french_noun else [noun, adjective]
     match np.determiner:
         case "the":

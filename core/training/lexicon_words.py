@@ -18,14 +18,14 @@ ADJECTIVE_LINES: Final[dict[str, str]] = {
         yellow|gelb|jaune jaune jaunes jaunes|amarillo amarilla amarillos amarillas|giallo gialla gialli gialle
         black|schwarz|noir noire noirs noires|negro negra negros negras|nero nera neri nere
         white|weiß|blanc blanche blancs blanches|blanco blanca blancos blancas|bianco bianca bianchi bianche
-        brown|braun|brun brune bruns brunes|marrón marrón marrones marrones|marrone marrone marroni marroni
+        brown|braun|marron marron marron marron|marrón marrón marrones marrones|marrone marrone marroni marroni
         grey|grau|gris grise gris grises|gris gris grises grises|grigio grigia grigi grigie
     """,
     "any": """
         small|klein|+petit petite petits petites|pequeño pequeña pequeños pequeñas|piccolo piccola piccoli piccole
         large|groß|+grand grande grands grandes|grande grande grandes grandes|grande grande grandi grandi
         strange|seltsam|étrange étrange étranges étranges|extraño extraña extraños extrañas|strano strana strani strane
-        beautiful|schön|magnifique magnifique magnifiques magnifiques|hermoso hermosa hermosos hermosas|bello bella belli belle
+        beautiful|schön|+beau belle beaux belles|hermoso hermosa hermosos hermosas|bello bella belli belle
         famous|berühmt|célèbre célèbre célèbres célèbres|famoso famosa famosos famosas|famoso famosa famosi famose
     """,
     "being": """
@@ -61,7 +61,7 @@ ADJECTIVE_LINES: Final[dict[str, str]] = {
         broken|kaputt|cassé cassée cassés cassées|roto rota rotos rotas|rotto rotta rotti rotte
         wet|nass|mouillé mouillée mouillés mouillées|mojado mojada mojados mojadas|bagnato bagnata bagnati bagnate
         round|rund|rond ronde ronds rondes|redondo redonda redondos redondas|rotondo rotonda rotondi rotonde
-        soft|weich|doux douce doux douces|blando blanda blandos blandas|morbido morbida morbidi morbide
+        soft|weich|doux douce doux douces|suave suave suaves suaves|morbido morbida morbidi morbide
         modern|modern|moderne moderne modernes modernes|moderno moderna modernos modernas|moderno moderna moderni moderne
     """,
     "text": """
@@ -73,7 +73,7 @@ ADJECTIVE_LINES: Final[dict[str, str]] = {
 }  # fmt: skip
 # Spanish says with "estar" what may pass.
 PASSING: Final = frozenset(
-    "tired hungry sick sad happy clean dirty broken wet cold hot fresh".split()
+    "tired hungry sick sad happy clean dirty broken wet cold hot fresh good".split()
 )
 
 # English base, third person, past | German infinitive, ich, du, er, participle | French infinitive,
@@ -114,13 +114,12 @@ VERB_LINES: Final = """
     sleep sleeps slept|schlafen schlafe schläfst schläft geschlafen|dormir dors dors dort dormons dorment dormi|dormir duermo duermes duerme dormimos duermen dormí dormiste durmió dormimos durmieron|dormire dormo dormi dorme dormiamo dormono dormito|-
     dance dances danced|tanzen tanze tanzt tanzt getanzt|danser danse danses danse dansons dansent dansé|bailar bailo bailas baila bailamos bailan bailé bailaste bailó bailamos bailaron|ballare ballo balli balla balliamo ballano ballato|-
     sing sings sang|singen singe singst singt gesungen|chanter chante chantes chante chantons chantent chanté|cantar canto cantas canta cantamos cantan canté cantaste cantó cantamos cantaron|cantare canto canti canta cantiamo cantano cantato|-
-    laugh laughs laughed|lachen lache lachst lacht gelacht|rire ris ris rit rions rient ri|reír río ríes ríe reímos ríen reí reíste rio reímos rieron|ridere rido ridi ride ridiamo ridono riso|-
+    laugh laughs laughed|lachen lache lachst lacht gelacht|rire ris ris rit rions rient ri|reírse me~río te~ríes se~ríe nos~reímos se~ríen me~reí te~reíste se~rio nos~reímos se~rieron|ridere rido ridi ride ridiamo ridono riso|-
     cry cries cried|weinen weine weinst weint geweint|pleurer pleure pleures pleure pleurons pleurent pleuré|llorar lloro lloras llora lloramos lloran lloré lloraste lloró lloramos lloraron|piangere piango piangi piange piangiamo piangono pianto|-
     work works worked|arbeiten arbeite arbeitest arbeitet gearbeitet|travailler travaille travailles travaille travaillons travaillent travaillé|trabajar trabajo trabajas trabaja trabajamos trabajan trabajé trabajaste trabajó trabajamos trabajaron|lavorare lavoro lavori lavora lavoriamo lavorano lavorato|-
     play plays played|spielen spiele spielst spielt gespielt|jouer joue joues joue jouons jouent joué|jugar juego juegas juega jugamos juegan jugué jugaste jugó jugamos jugaron|giocare gioco giochi gioca giochiamo giocano giocato|-
     wait waits waited|warten warte wartest wartet gewartet|attendre attends attends attend attendons attendent attendu|esperar espero esperas espera esperamos esperan esperé esperaste esperó esperamos esperaron|aspettare aspetto aspetti aspetta aspettiamo aspettano aspettato|-
     smile smiles smiled|lächeln lächle lächelst lächelt gelächelt|sourire souris souris sourit sourions sourient souri|sonreír sonrío sonríes sonríe sonreímos sonríen sonreí sonreíste sonrió sonreímos sonrieron|sorridere sorrido sorridi sorride sorridiamo sorridono sorriso|-
-    think thinks thought|denken denke denkst denkt gedacht|réfléchir réfléchis réfléchis réfléchit réfléchissons réfléchissent réfléchi|pensar pienso piensas piensa pensamos piensan pensé pensaste pensó pensamos pensaron|pensare penso pensi pensa pensiamo pensano pensato|-
     travel travels travelled|reisen reise reist reist -|voyager voyage voyages voyage voyageons voyagent voyagé|viajar viajo viajas viaja viajamos viajan viajé viajaste viajó viajamos viajaron|viaggiare viaggio viaggi viaggia viaggiamo viaggiano viaggiato|-
     swim swims swam|schwimmen schwimme schwimmst schwimmt -|nager nage nages nage nageons nagent nagé|nadar nado nadas nada nadamos nadan nadé nadaste nadó nadamos nadaron|nuotare nuoto nuoti nuota nuotiamo nuotano nuotato|-
     run runs ran|rennen renne rennst rennt -|courir cours cours court courons courent couru|correr corro corres corre corremos corren corrí corriste corrió corrimos corrieron|correre corro corri corre corriamo corrono corso|-
@@ -160,7 +159,7 @@ TIME_LINES: Final = """
 PAST_LINES: Final = """
     yesterday|gestern|hier|ayer|ieri
     last week|letzte Woche|la semaine dernière|la semana pasada|la settimana scorsa
-    last night|letzte Nacht|la nuit dernière|anoche|la notte scorsa
+    last night|gestern Abend|hier soir|anoche|ieri sera
 """
 
 # Before the English verb, after the others'.

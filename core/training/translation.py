@@ -59,7 +59,7 @@ DESCRIBED_BY: Final[dict[str, tuple[str, ...]]] = {
     "landmark": ("any",),
     "furniture": ("colour", "any", "object"),
 }
-THINGS: Final = tuple(kind for kind in DESCRIBED_BY if kind not in ("person", "family"))
+SOUGHT: Final = tuple(kind for kind in DESCRIBED_BY if kind != "person")
 OWNED: Final = ("animal", "clothes", "thing", "opening", "text", "vehicle")
 INSIDE: Final = ("building",)
 # What lies or stands where: preposition, classes of the place.
@@ -73,6 +73,12 @@ PLACES: Final = (
     ("next to", ("building", "landmark", "furniture", "vehicle")),
 )
 MOVABLE: Final = ("animal", "food", "clothes", "thing", "text")
+# What nobody says, or what other languages have a word of its own for: a cake is baked, a sweet
+# potato is no potato, Spanish plays a guitar that it touches, a French "grand" person is great.
+ODD: Final = frozenset(
+    {("cook", "cake"), ("cut", "soup"), ("touch", "guitar"), ("sweet", "potato")}
+)
+ODD_OF_PEOPLE: Final = ("large",)
 
 
 @dataclass(frozen=True)
@@ -94,9 +100,20 @@ def _nouns_of(kinds: tuple[str, ...]) -> tuple[Noun, ...]:
 
 
 @cache
-def _adjectives_for(kind: str) -> tuple[Adjective, ...]:
-    by_kind = DESCRIBED_BY[kind]
-    return tuple(item for wanted in by_kind for item in adjectives() if item.kind == wanted)
+def _adjectives_for(noun_name: str, kind: str) -> tuple[Adjective, ...]:
+    return tuple(
+        item
+        for wanted in DESCRIBED_BY[kind]
+        for item in adjectives()
+        if item.kind == wanted
+        and (item.english, noun_name) not in ODD
+        and not (kind == "person" and item.english in ODD_OF_PEOPLE)
+    )
+
+
+def _adjective(rng: random.Random, noun: Noun) -> Adjective:
+    """One that may describe a noun."""
+    return rng.choice(_adjectives_for(noun.english[0], noun.kind))
 
 
 @cache
@@ -109,7 +126,7 @@ def _phrase(
 ) -> Phrase:
     """A noun of the classes, with one of the determiners, now and then with an adjective."""
     noun = rng.choice(_nouns_of(kinds))
-    adjective = rng.choice(_adjectives_for(noun.kind)) if rng.random() < 0.45 else None
+    adjective = _adjective(rng, noun) if rng.random() < 0.45 else None
     wanted = rng.choice(determiners.split())
     determiner: Determiner = "the"
     number = 1
@@ -126,7 +143,18 @@ def _phrase(
             determiner = "my"
         case _:
             number = rng.choice((1, 1, 0))  # 0: the plural, of no particular number
+            if noun.english[0] == noun.english[1]:  # nobody could tell "the sheep" from them
+                number = 1
     return Phrase(noun, determiner, number, adjective)
+
+
+def _object(rng: random.Random, verb: Verb, determiners: str = "the a number my") -> Phrase:
+    """What somebody does something to; who does it to people does it to the own family too."""
+    kinds = (*verb.objects, *(("family",) if "person" in verb.objects else ()))
+    while True:
+        thing = _phrase(rng, kinds, determiners)
+        if (verb.english[0], thing.noun.english[0]) not in ODD:
+            return thing
 
 
 def _subject(rng: random.Random) -> Phrase | str:
@@ -141,7 +169,7 @@ def _subject(rng: random.Random) -> Phrase | str:
 def _does_something(rng: random.Random) -> frames.Said:
     """Somebody does something to something."""
     verb = rng.choice(_verbs(True))
-    thing, kind = _phrase(rng, verb.objects), rng.random()
+    thing, kind = _object(rng, verb), rng.random()
     modal: Modal = ""
     tense: Tense = "present"
     time = None
@@ -154,7 +182,7 @@ def _does_something(rng: random.Random) -> frames.Said:
         modal = rng.choice(("want", "can"))
     elif kind < 0.85:
         is_negated = True
-        thing = _phrase(rng, verb.objects, "the my")
+        thing = _object(rng, verb, "the my")
     subject = _subject(rng)
     return frames.clauses(
         Clause(subject, verb, thing, tense, modal, is_negated=is_negated, time=time)
@@ -190,7 +218,7 @@ def _place(rng: random.Random) -> tuple[str, Phrase]:
 
 
 def _is_at(rng: random.Random) -> frames.Said:
-    return frames.is_at(_phrase(rng, MOVABLE, "the the my"), *_place(rng))
+    return frames.is_at(_phrase(rng, (*MOVABLE, "person", "family"), "the the my"), *_place(rng))
 
 
 def _there_is(rng: random.Random) -> frames.Said:
@@ -200,11 +228,16 @@ def _there_is(rng: random.Random) -> frames.Said:
 
 def _is_so(rng: random.Random) -> frames.Said:
     noun = rng.choice(nouns())
-    adjective = rng.choice(_adjectives_for(noun.kind))
-    if noun.kind == "family":
+    adjective = _adjective(rng, noun)
+    if noun.kind == "family" or (noun.kind in OWNED and rng.random() < 0.3):
         return frames.is_so(Phrase(noun, "my"), adjective)
     number = 1 if noun.is_mass else rng.choice((1, 0))
     return frames.is_so(Phrase(noun, "the", number), adjective)
+
+
+def _person_is_so(rng: random.Random) -> frames.Said:
+    adjective = rng.choice(_adjectives_for("", "person"))
+    return frames.person_is_so(rng.choice(PERSONS), adjective, is_negated=rng.random() < 0.25)
 
 
 def _would_like(rng: random.Random) -> frames.Said:
@@ -218,9 +251,9 @@ def _has(rng: random.Random) -> frames.Said:
 
 def _asks(rng: random.Random) -> frames.Said:
     if rng.random() < 0.5:
-        return frames.where_is(_phrase(rng, THINGS, "the the my"))
+        return frames.where_is(_phrase(rng, SOUGHT, "the the my"))
     verb = rng.choice(_verbs(True))
-    thing = _phrase(rng, verb.objects, "the my")
+    thing = _object(rng, verb, "the my")
     subject: Phrase | str = "you"
     if rng.random() < 0.4:
         subject = Phrase(rng.choice(_nouns_of(("person",))), "the")
@@ -234,6 +267,7 @@ FRAMES: Final[tuple[tuple[Callable[[random.Random], frames.Said], int, bool], ..
     (_is_at, 8, False),
     (_there_is, 8, False),
     (_is_so, 12, False),
+    (_person_is_so, 6, False),
     (_would_like, 4, False),
     (_has, 5, False),
     (_asks, 9, True),
