@@ -13,13 +13,13 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 import torch
 
 from core.errors import (
     BadInputError,
-    EngineClosedError,
     OutOfMemoryError,
     TriadError,
 )
@@ -134,18 +134,36 @@ class Engine:
         self._worker.join()
 
     def _work(self) -> None:
-        while self._queue.is_open:
-            try:
-                self.step()
-            except Exception as error:  # a fault of ours; whoever waits is told, others come
-                for row in self._under_way():
-                    self._fail(row, error)
-                self._kv = self._no_kv_rows()
-        for row in self._under_way():
-            row.turn.cancel()
-            self._finish(row, "cancelled")
-        while request := self._queue.next(is_idle=True):
-            self._fail(self._row_of(request), EngineClosedError(CLOSED))
+        try:
+            while self._queue.is_open:
+                try:
+                    self.step()
+                except Exception as error:
+                    self._begin_anew(error)
+        except Exception:
+            LOGGER.critical("the engine cannot go on: start Triad again", exc_info=True)
+        finally:
+            self._queue.close()
+            for row in self._under_way():
+                row.turn.cancel()
+                self._guard([row], self._end_cancelled)
+            while request := self._queue.next(is_idle=True):
+                request.turn.emit(TurnFailed(CLOSED, False))
+
+    def _begin_anew(self, error: Exception) -> None:
+        """A fault of ours: every row is told and given up with the cache; others come."""
+        rows = self._under_way()
+        for row in rows:
+            row.slot = -1  # there is nothing to give back one by one
+        try:
+            self._model.forget_recordings()
+            self._kv = self._no_kv_rows()
+        finally:
+            for row in rows:
+                self._fail(row, error)
+
+    def _end_cancelled(self, rows: Sequence[Row]) -> None:
+        self._finish(rows[0], "cancelled")
 
     def step(self) -> None:
         """Admit, prefill one chunk, decode every row by one token, sample, emit."""
@@ -200,7 +218,11 @@ class Engine:
 
     def _prepare(self, request: Request) -> Row | None:
         """Decode media, check the length; None when that failed or was cancelled."""
-        row = self._row_of(request)
+        try:
+            row = self._row_of(request)
+        except Exception as error:
+            self._tell_failed(request.turn, error)
+            return None
         if row.turn.is_cancelled:
             self._finish(row, "cancelled")
             return None
@@ -238,10 +260,21 @@ class Engine:
         (row,) = rows
         try:
             if row.logits is None:
-                row.pending = self._model.embed(row.inputs, row.turn.check, row.num_reused_tokens)
+                check = partial(self._check, row.turn)
+                row.pending = self._model.embed(row.inputs, check, row.num_reused_tokens)
             row.times.encoded_s = time.monotonic()
         except TurnCancelledError:
             self._finish(row, "cancelled")
+
+    def _check(self, turn: Turn) -> None:
+        """Go on with a turn only while somebody wants it.
+
+        Raises:
+            TurnCancelledError: nobody does; or the engine is closed, which waits for no encoding.
+        """
+        if not self._queue.is_open:
+            turn.cancel()
+        turn.check()
 
     def _no_kv_rows(self) -> KvRows:
         """A cache that holds nothing yet."""
@@ -308,21 +341,24 @@ class Engine:
 
     def _fail(self, row: Row, error: Exception) -> None:
         self._remove(row)
-        if row.turn.is_over:
-            return
+        if not row.turn.is_over:
+            self._tell_failed(row.turn, error)
+
+    def _tell_failed(self, turn: Turn, error: Exception) -> None:
         if _is_out_of_memory(error) or isinstance(error, OutOfMemoryError):
             self._kv.forget()
             self._model.forget_media()
+            self._model.forget_recordings()
             error = OutOfMemoryError(
                 "There is not enough memory for this turn: "
                 "close other programs, or send less text and smaller media."
             )
         if isinstance(error, TriadError):
-            row.turn.emit(TurnFailed(str(error), isinstance(error, BadInputError)))
+            turn.emit(TurnFailed(str(error), isinstance(error, BadInputError)))
             return
         LOGGER.error("a turn failed", exc_info=error)
         sentence = "The assistant failed on this turn: send it again, or start a new chat."
-        row.turn.emit(TurnFailed(sentence, False))
+        turn.emit(TurnFailed(sentence, False))
 
     def _remove(self, row: Row, keeps: bool = False) -> None:
         """Take a row out; the cache keeps what it fed where that is sound."""

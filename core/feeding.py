@@ -77,6 +77,8 @@ class Feeder:
             logits, row.drafted = with_draft[0], list(zip(draft, with_draft[1:], strict=True))
         else:
             logits = self._feed([row], embeddings, cache)[0]
+        if logits.device.type == "cuda":  # it has only been told what to do
+            torch.cuda.synchronize(logits.device)
         self._cost.add(time.perf_counter() - begun_s, bool(draft))
         row.logits, row.next_id = logits, None
 
@@ -116,7 +118,7 @@ class Feeder:
             return False
         prompt = self._model.embed(row.inputs)
         replied = self._model.embed_token_ids(torch.tensor(row.reply_ids))
+        pending = torch.cat([prompt, replied])  # or memory is short, and the row is as it was
         cache.clear(row.slot, regime)
-        row.pending = torch.cat([prompt, replied])
-        row.next_id = None
+        row.pending, row.next_id = pending, None
         return True

@@ -22,6 +22,7 @@ from core.router import Route
 
 # Fewer tokens in common than this are the template's, unless they are all of one of the two.
 MIN_SHARED_TOKENS: Final = 4
+MAX_SLACK: Final = 2  # memory that is larger than a turn's by more than this goes back first
 
 
 @dataclass(frozen=True)
@@ -115,8 +116,12 @@ class KvRows:
         num_shared = self._kept[source].prefix.num_shared(prompt) if source is not None else 0
         row = self._row_for(source, num_shared)
         spared = {row} if source is None else {row, source}
-        if not self._make_room(row, max_tokens, spared):
+        # To grow a row is to hold both memories for a while, and to copy what nobody will read.
+        is_emptied = row != source and row in self._kept and not self._fits(row, max_tokens)
+        if not self._make_room(row, max_tokens, spared, is_emptied):
             return None
+        if is_emptied:
+            self._release(row)
         self._reserve(row, max_tokens, spared)
         if source is None:
             self.cache.clear(row, prompt.regime)
@@ -162,10 +167,21 @@ class KvRows:
         is_dear = self.cache.length(source) - num_shared > num_shared
         return others[0] if is_dear and others else source
 
-    def _make_room(self, row: int, max_tokens: int, spared: set[int]) -> bool:
-        """Forget what was unused for longest until the budget holds; False where it cannot."""
+    def _fits(self, row: int, max_tokens: int) -> bool:
+        """Whether a row's memory is enough for a turn, and not much more than that."""
+        wanted = rounded_up(max_tokens)
+        return wanted <= self.cache.capacity(row) <= MAX_SLACK * wanted
+
+    def _make_room(self, row: int, max_tokens: int, spared: set[int], is_emptied: bool) -> bool:
+        """Forget what was unused for longest until the budget holds; False where it cannot.
+
+        Args:
+            is_emptied: the row will give its own memory back first.
+        """
         wanted = rounded_up(max_tokens) - self.cache.capacity(row)
-        over_bytes = self.num_bytes + max(0, wanted) * self.cache.token_bytes - self._budget_bytes
+        if not is_emptied:
+            wanted = max(0, wanted)
+        over_bytes = self.num_bytes + wanted * self.cache.token_bytes - self._budget_bytes
         others = [other for other in self._kept if other not in spared]
         freed = sum(self.cache.capacity(other) for other in others) * self.cache.token_bytes
         if over_bytes > freed and self._taken:

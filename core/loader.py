@@ -28,7 +28,14 @@ from core.key_map import DECODER_LINEARS, LoraKey
 from core.model import Model
 from core.nf4_unpack import compile_ahead
 from core.nf4_weight import fits_nf4, is_nf4_quick
-from core.prepared import DAMAGE, Recorder, open_prepared, prepared_folder, remove_damaged
+from core.prepared import (
+    DAMAGE,
+    Recorder,
+    is_short_of_something,
+    open_prepared,
+    prepared_folder,
+    remove_damaged,
+)
 from core.rope import Rope
 from core.router import AdapterName
 from core.sources import CheckpointSource, Source
@@ -64,6 +71,8 @@ def load_model(folder: Path, options: ModelOptions, progress: Progress | None = 
         try:
             return _Loader(checkpoint, prepared, options, progress).load()
         except DAMAGE as error:
+            if is_short_of_something(error):
+                raise
             remove_damaged(kept_in, error)
     recorder = Recorder(source, Path(folder), options)
     try:
@@ -177,7 +186,12 @@ class _Loader:
     def _count(self, num_tensors: int) -> None:
         self._num_done += num_tensors
         if self._progress is not None and num_tensors:
-            self._progress(self._num_done, self._num_tensors)
+            try:
+                self._progress(self._num_done, self._num_tensors)
+            except (
+                OSError
+            ):  # whoever watched is gone, such as a terminal: the model is not at fault
+                self._progress = None
 
 
 def _is_large(config: Phi4MultimodalConfig) -> bool:

@@ -109,6 +109,11 @@ class Model:
             return encode()
         return self._media.get((placed.content_hash, projector), encode)
 
+    def forget_recordings(self) -> None:
+        """Give back the memory of recorded decoding steps."""
+        if self._graphs is not None:
+            self._graphs.forget()
+
     def forget_media(self) -> None:
         """Encode every picture and sound anew from now on."""
         self._media.clear()

@@ -10,12 +10,14 @@ Leaves out: when a model is prepared (loader.py), and how pieces are packed (qua
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
 import os
 import shutil
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -39,6 +41,8 @@ LOGGER: Final = logging.getLogger(__name__)
 FORMAT: Final = 2  # of these files; another one is another folder
 INDEX: Final = "index.json"
 FILE_BYTES: Final = 512 * 2**20  # about so much is collected before a file is written
+NUM_SPOTS: Final = 16  # of a model's file that are looked at,
+SPOT_BYTES: Final = 4096  # so many bytes each
 ABANDONED_S: Final = 3600.0  # a start that has written nothing for so long was killed
 PLAIN: Final = "tensor"  # the kind of a piece that is no weight
 # What is raised where a prepared model is not as it was written.
@@ -66,7 +70,7 @@ def prepared_folder(model_folder: Path, options: ModelOptions) -> Path:
     said = {
         "format": FORMAT,
         "files": [
-            (path.relative_to(model_folder).as_posix(), stat.st_size, stat.st_mtime_ns)
+            (path.relative_to(model_folder).as_posix(), stat.st_mtime_ns, _sampled(path))
             for path, stat in stats
         ],
         "options": (options.quantization, options.dtype, options.device),
@@ -75,6 +79,20 @@ def prepared_folder(model_folder: Path, options: ModelOptions) -> Path:
     }
     digest = hashlib.sha256(json.dumps(said).encode()).hexdigest()
     return prepared_home() / f"{model_folder.resolve().name}-{digest[:16]}"
+
+
+def _sampled(path: Path) -> str:
+    """What a file is by its size and some of its bytes, without reading all of it.
+
+    Copies may have the same times, and models of one kind have files of the same sizes.
+    """
+    num_bytes = path.stat().st_size
+    digest = hashlib.sha256(str(num_bytes).encode())
+    with path.open("rb") as file:
+        for spot in range(NUM_SPOTS):
+            file.seek(num_bytes * spot // NUM_SPOTS)
+            digest.update(file.read(SPOT_BYTES))
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -176,8 +194,17 @@ def open_prepared(folder: Path, dtype: torch.dtype) -> PreparedSource | None:
                 raise ValueError("a file has changed")
         return PreparedSource(folder, index, dtype)
     except DAMAGE as error:
+        if is_short_of_something(error):
+            raise
         remove_damaged(folder, error)
         return None
+
+
+def is_short_of_something(error: BaseException) -> bool:
+    """Whether the machine lacks memory or open files: the prepared model is whole all the same."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+    return "memory" in str(error).lower() and isinstance(error, RuntimeError)
 
 
 def remove_damaged(folder: Path, error: Exception) -> None:
@@ -202,7 +229,7 @@ class Recorder:
         self._source = source
         self._folder = prepared_folder(model_folder, options)
         # Of its own: another process may be preparing the same model.
-        self._partial = self._folder.with_name(f"{self._folder.name}.{os.getpid()}.part")
+        self._partial = self._folder.with_name(f"{self._folder.name}.{uuid.uuid4().hex}.part")
         self._about = {
             "model": str(model_folder.resolve()),
             "quantization": options.quantization,

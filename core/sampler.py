@@ -31,9 +31,14 @@ class Sampler:
 
         Args:
             logits: float32, shape (vocab,).
+        Raises:
+            RuntimeError: the model computed something that is no number.
         """
         if self._options.temperature == 0.0:
-            return int(logits.argmax())
+            value, best = logits.max(-1)
+            if not bool(value.isfinite()):
+                raise RuntimeError(f"the largest logit is {float(value)}")
+            return int(best)
         probabilities = self.probabilities(logits.float().cpu())
         return int(torch.multinomial(probabilities, 1, generator=self._generator))
 

@@ -44,6 +44,7 @@ class SamplingOptions:
             (0.0 < self.top_p <= 1.0, "top_p must lie above 0 and at most at 1"),
             (self.top_k >= 0, "top_k must be 0 (all tokens) or more"),
             (0.0 <= self.min_p < 1.0, "min_p must lie between 0 and 1, 1 left out"),
+            (self.seed is None or isinstance(self.seed, int), "a seed must be a whole number"),
             (all(self.stop), "a stop string must not be empty"),
         )
         for holds, sentence in ranges:

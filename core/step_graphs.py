@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Final
+from functools import cache
+from typing import Any, Final
 
 import torch
 
@@ -26,6 +27,7 @@ NUM_PLAIN_STEPS: Final = 4  # rows that stay together for so many are worth a re
 NUM_KEPT: Final = 8
 MAX_DIFFERENCE: Final = 0.05  # of the logits, as a share of their size: what rounding may do
 NUM_WARMUPS: Final = 2
+NUM_STEPS_OF_PATIENCE: Final = 200  # before rows that memory was short for are recorded
 
 Run = Callable[[], torch.Tensor]
 Record = Callable[[Run], Run]
@@ -41,22 +43,31 @@ def recorded(run: Run) -> Run:
     Raises:
         RuntimeError: something in it cannot be recorded, or memory is short.
     """
-    stream = torch.cuda.Stream()
-    stream.wait_stream(torch.cuda.current_stream())
+    own, stream = torch.cuda.current_stream(), torch.cuda.Stream()
+    stream.wait_stream(own)
     with torch.cuda.stream(stream):
         for _ in range(NUM_WARMUPS):  # libraries set themselves up
             run()
-    torch.cuda.current_stream().wait_stream(stream)
+    own.wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
-    # Other threads may go on asking for memory.
-    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-        result = run()
+    try:
+        # Other threads may go on asking for memory.
+        with torch.cuda.graph(graph, pool=_shared_pool(), capture_error_mode="thread_local"):
+            result = run()
+    finally:
+        torch.cuda.set_stream(own)  # a recording that breaks off leaves its own one set
 
     def replay() -> torch.Tensor:
         graph.replay()
         return result
 
     return replay
+
+
+@cache
+def _shared_pool() -> Any:  # torch names no type
+    """Memory for what is computed on the way, by one recording at a time."""
+    return torch.cuda.graph_pool_handle()
 
 
 class StepGraphs:
@@ -98,13 +109,18 @@ class StepGraphs:
             return self._plain(hidden, kv_cache, rows, adapters)
         step = StaticStep(self._decoder, kv_cache, rows, used, hidden)
         step.set(hidden, adapters)
-        replay = self._recording(step)
-        logits = self._plain(hidden, kv_cache, rows, adapters)  # writes the same once more
-        if replay is not None and self._is_right(replay(), logits):
-            self._kept[key] = step, replay
+        found = self._recording(step)
+        # Last, so that what a wrong recording left in the cache is written over.
+        logits = self._plain(hidden, kv_cache, rows, adapters)
+        if found is not None and self._is_right(found[1], logits):
+            self._kept[key] = step, found[0]
             while len(self._kept) > NUM_KEPT:
                 self._kept.pop(next(iter(self._kept)))
         return logits
+
+    def forget(self) -> None:
+        """Give back the memory of all recordings."""
+        self._kept.clear()
 
     def _valid(self, key: _Key, kv_cache: KVCache) -> tuple[StaticStep, Run] | None:
         """The recording for these rows; those that are not this cache's as it is are forgotten."""
@@ -130,12 +146,16 @@ class StepGraphs:
             kv_cache.advance(row, 1)
         return logits
 
-    def _recording(self, step: StaticStep) -> Run | None:
+    def _recording(self, step: StaticStep) -> tuple[Run, torch.Tensor] | None:
+        """A recording and what it says; None where there is none."""
         try:
-            return self._record(step.run)
+            replay = self._record(step.run)
+            return replay, replay().clone()
+        except torch.OutOfMemoryError:
+            self._num_in_a_row = -NUM_STEPS_OF_PATIENCE  # there may be memory later
         except RuntimeError as error:
             self._distrust(f"recording failed: {error}")
-            return None
+        return None
 
     def _is_right(self, logits: torch.Tensor, plain: torch.Tensor) -> bool:
         """Whether a recording gives a plain step's logits, but for rounding."""

@@ -165,6 +165,27 @@ def test_a_turn_waits_where_those_under_way_take_all_memory_and_nothing_is_lost(
     assert rows.num_bytes == 2 * GRAIN_TOKENS * rows.cache.token_bytes
 
 
+@pytest.mark.parametrize("old", [GRAIN_TOKENS, 8 * GRAIN_TOKENS])
+def test_a_row_that_is_taken_over_has_the_memory_its_turn_wants(
+    old: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = new_rows(num_rows=1)
+    place = taken(rows, prefix(STORY), old)
+    feed(rows, place.row, STORY)
+    rows.give_back(place.row, Kept(prefix(STORY)))
+    held: list[int] = []
+    real = rows.cache.reserve
+
+    def reserve(row: int, num_tokens: int) -> None:
+        held.append(rows.cache.capacity(row))
+        real(row, num_tokens)
+
+    monkeypatch.setattr(rows.cache, "reserve", reserve)
+    taken(rows, prefix(range(200, 230)), 3 * GRAIN_TOKENS)
+    assert rows.cache.capacity(0) == 3 * GRAIN_TOKENS
+    assert held == [0], "nothing is held beside it meanwhile"
+
+
 def test_one_turn_alone_may_take_more_than_the_budget() -> None:
     rows = new_rows(budget_tokens=GRAIN_TOKENS)
     assert taken(rows, prefix(STORY), 5 * GRAIN_TOKENS) == Place(0)

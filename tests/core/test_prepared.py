@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -99,6 +100,56 @@ def test_other_options_and_changed_files_are_another_model(
     assert first != prepared_folder(folder, OPTIONS)
 
 
+def test_models_of_one_kind_and_time_are_told_apart(native_folder: Path, tmp_path: Path) -> None:
+    folders = [Path(shutil.copytree(native_folder, tmp_path / at / "model")) for at in "ab"]
+    weights = folders[1] / "model.safetensors"
+    content = weights.read_bytes()
+    weights.write_bytes(content[: len(content) // 2] + bytes(len(content) - len(content) // 2))
+    for folder in folders:
+        for path in folder.rglob("*"):
+            os.utime(path, (0, 0))
+    first, second = (prepared_folder(folder, OPTIONS) for folder in folders)
+    assert first != second
+
+
+@pytest.mark.parametrize(
+    "error", [BrokenPipeError("the terminal is gone"), OSError(errno.EIO, "the terminal is gone")]
+)
+def test_progress_that_nobody_can_see_spoils_nothing(error: Exception, native_folder: Path) -> None:
+    load_model(native_folder, OPTIONS)
+    index = prepared_folder(native_folder, OPTIONS) / "index.json"
+    written = index.stat().st_mtime_ns
+
+    def progress(*_: int) -> None:
+        raise error
+
+    load_model(native_folder, OPTIONS, progress)
+    assert index.stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+        OSError(errno.EMFILE, "Too many open files"),
+        RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes"),
+    ],
+)
+def test_a_machine_that_lacks_something_does_not_lose_what_was_prepared(
+    error: Exception, native_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_model(native_folder, OPTIONS)
+
+    def fail(*_: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(prepared, "restored", fail)
+        with pytest.raises(type(error)):
+            load_model(native_folder, OPTIONS)
+    assert (prepared_folder(native_folder, OPTIONS) / "index.json").is_file()
+
+
 def flip_a_byte(folder: Path) -> None:
     path = sorted(folder.glob("*.safetensors"))[1]
     content = bytearray(path.read_bytes())
@@ -180,12 +231,11 @@ def test_what_a_killed_start_left_goes_when_it_is_old(native_folder: Path) -> No
 def test_two_starts_at_once_do_not_disturb_each_other(
     native_folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    kept_in, first_pid = prepared_folder(native_folder, OPTIONS), os.getpid()
+    kept_in = prepared_folder(native_folder, OPTIONS)
 
     def meanwhile(config: Phi4MultimodalConfig, read: TensorReader) -> AudioEncoder:
         with monkeypatch.context() as patch:
             patch.setattr(loader, "AudioEncoder", AudioEncoder)
-            patch.setattr(os, "getpid", lambda: first_pid + 1)
             load_model(native_folder, OPTIONS)
         return AudioEncoder(config, read)
 

@@ -102,6 +102,14 @@ def test_however_low_the_temperature_the_likeliest_token_is_drawn(temperature: f
     assert sampler.next_token(logits) == 1
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_what_is_no_number_is_no_token(value: float) -> None:
+    logits = torch.tensor([0.0, value, 1.0])
+    for temperature in (0.0, 1.0):
+        with pytest.raises(RuntimeError):
+            Sampler(SamplingOptions(temperature=temperature)).next_token(logits)
+
+
 def test_top_k_keeps_exactly_so_many_even_where_all_are_equal() -> None:
     sampler = Sampler(SamplingOptions(temperature=1.0, top_k=3))
     assert int(sampler.probabilities(torch.zeros(10)).count_nonzero()) == 3

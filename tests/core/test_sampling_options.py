@@ -53,6 +53,7 @@ def test_values_at_the_edge_of_their_range_are_taken(values: dict[str, Any]) -> 
         ({"top_k": -1}, "top_k must be 0"),
         ({"min_p": -0.1}, "min_p must lie between 0 and 1"),
         ({"min_p": 1.0}, "min_p must lie between 0 and 1"),
+        ({"seed": 3.0}, "a seed must be a whole number"),
         ({"stop": ("a", "")}, "a stop string must not be empty"),
     ],
 )

@@ -163,11 +163,26 @@ def not_a_number(run: Run) -> Run:
     return lambda: run() * torch.nan
 
 
+def spoiling(run: Run) -> Run:
+    """Leaves keys and values behind that are no numbers, as a broken recording could."""
+
+    def replay() -> torch.Tensor:
+        logits = run()
+        step: StaticStep = run.__self__  # type: ignore[attr-defined]
+        for row, position in zip(step._rows, step._positions.flatten().tolist(), strict=True):
+            for by_layer in step._kv_cache.stored(row):
+                for tensor in by_layer:
+                    tensor[..., position, :] = torch.nan
+        return logits + 1.0
+
+    return replay
+
+
 def refused(run: Run) -> Run:
     raise RuntimeError("operation not permitted when stream is capturing")
 
 
-@pytest.mark.parametrize("record", [wrong, not_a_number, refused])
+@pytest.mark.parametrize("record", [wrong, not_a_number, spoiling, refused])
 def test_what_cannot_be_recorded_right_is_decoded_plainly(
     model: Model, record: step_graphs.Record, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -180,6 +195,28 @@ def test_what_cannot_be_recorded_right_is_decoded_plainly(
             assert float((found - plain).abs().max()) < TOLERANCE
     assert graphs_.num_kept == 0
     assert len([record for record in caplog.records if "CUDA graphs" in record.message]) == 1
+
+
+def test_where_memory_is_short_steps_are_plain_until_there_is_some(
+    model: Model, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(step_graphs, "NUM_STEPS_OF_PATIENCE", 3)
+    errors = [torch.OutOfMemoryError("CUDA out of memory.")]
+
+    def record(run: Run) -> Run:
+        if errors:
+            raise errors.pop()
+        return run
+
+    plain_cache, cache, graphs_ = filled_cache(model), filled_cache(model), graphs(model, record)
+    for number in range(2 * NUM_PLAIN_STEPS + 6):
+        plain = step(model, model, plain_cache, number, [0])
+        found = step(graphs_, model, cache, number, [0])
+        assert float((found - plain).abs().max()) < TOLERANCE
+    assert graphs_.num_kept == 1
+    assert not caplog.records
+    graphs_.forget()
+    assert graphs_.num_kept == 0
 
 
 def test_a_full_row_is_refused_before_anything_is_written(model: Model) -> None:

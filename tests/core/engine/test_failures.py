@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
+from core import feeding
+from core import row as row_module
+from core.engine import Engine, EngineOptions
+from core.errors import EngineClosedError
 from core.model import Model
 from core.processor import Processor
+from core.sampling_options import SamplingOptions
 from tests.core.engine.harness import (
     BY_MODE,
     HELLO,
@@ -17,6 +26,8 @@ from tests.core.engine.harness import (
     OPTIONS,
     OUR_FAULT,
     SHORT,
+    WAIT_S,
+    Gate,
     Start,
     answer,
     asked,
@@ -118,3 +129,101 @@ def test_a_row_at_the_rope_switch_survives_a_step_that_fails_for_all(
     replies = [finished(turn).text for turn in turns]
     assert replies[2] == alone[2]
     assert all(reply.startswith(short) for reply, short in zip(replies, alone, strict=True))
+
+
+def test_a_row_that_cannot_be_fed_anew_at_the_rope_switch_is_as_it_was(
+    start: Start, model: Model, processor: Processor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conversation = text_of_length(processor, ROPE_SWITCH - 2)
+    before = answer(start(OPTIONS), conversation)
+    real, errors = torch.cat, [MemoryError()]
+
+    def cat(*args: Any) -> torch.Tensor:
+        if errors:
+            raise errors.pop()
+        return real(*args)
+
+    others = SimpleNamespace(**{**vars(torch), "cat": cat})
+    monkeypatch.setattr(feeding, "torch", others)
+    engine = start(OPTIONS)
+    turns = [engine.submit(each, replace(SHORT, max_new_tokens=16)) for each in (HELLO, HELLO)]
+    assert finished(engine.submit(conversation, SHORT)).text == before
+    assert all(finished(turn).finish_reason for turn in turns)
+    assert not errors
+
+
+def test_a_turn_that_cannot_even_begin_is_told_and_takes_no_other_along(
+    start: Start, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = start(OPTIONS)
+    runs = engine.submit(HELLO, SHORT)
+    gate.wait_for_call()
+    monkeypatch.setattr(row_module, "Sampler", _refuse)
+    cannot = engine.submit(HELLO, SHORT)
+    gate.open()
+    assert failed(cannot).message.startswith(OUR_FAULT)
+    assert finished(runs).finish_reason
+
+
+def _refuse(_: SamplingOptions) -> None:
+    raise RuntimeError("no random numbers here")
+
+
+def test_a_step_that_breaks_gives_everything_up_and_the_next_turn_works(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = start(OPTIONS)
+    before = answer(engine, HELLO)
+    _break_once(monkeypatch, engine)
+    assert failed(engine.submit(HELLO, SHORT)).message.startswith(OUR_FAULT)
+    assert answer(engine, HELLO) == before
+
+
+def test_an_engine_that_cannot_begin_anew_tells_everybody_and_closes(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = start(EngineOptions(max_rows=1))
+    answer(engine, HELLO)
+    monkeypatch.setattr(engine, "_no_kv_rows", _fail_always)
+    _break_once(monkeypatch, engine)
+    assert failed(engine.submit(HELLO, SHORT)).message
+    engine._worker.join(WAIT_S)
+    assert not engine._worker.is_alive()
+    with pytest.raises(EngineClosedError):
+        engine.submit(HELLO, SHORT)
+
+
+def _fail_always() -> None:
+    raise RuntimeError("the device is lost")
+
+
+def _break_once(monkeypatch: pytest.MonkeyPatch, engine: Engine) -> None:
+    """Make the next step with a row under way raise, outside of what guards rows."""
+    real = engine._drop_cancelled
+
+    def call() -> None:
+        if engine._rows:
+            monkeypatch.setattr(engine, "_drop_cancelled", real)
+            raise RuntimeError("the engine itself is at fault")
+        real()
+
+    monkeypatch.setattr(engine, "_drop_cancelled", call)
+
+
+def test_closing_does_not_wait_for_an_encoding(
+    start: Start, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, begun = start(OPTIONS), threading.Event()
+
+    def embed(_: Any, check: Callable[[], None], __: int) -> torch.Tensor:
+        begun.set()
+        for _ in range(round(WAIT_S / 0.01)):
+            check()
+            time.sleep(0.01)
+        raise AssertionError("it was waited for")
+
+    monkeypatch.setattr(model, "embed", embed)
+    turn = engine.submit(HELLO, SHORT)
+    assert begun.wait(WAIT_S)
+    engine.close()
+    assert finished(turn).finish_reason == "cancelled"
