@@ -180,13 +180,12 @@ class History:
             ).fetchone()
         return None if row is None else row[0]
 
-    def chats(self, owner: str, max_chats: int = 50) -> tuple[ChatSummary, ...]:
+    def chats(self, owner: str) -> tuple[ChatSummary, ...]:
         """A person's chats, the last used first."""
         with self._lock:
             rows = self._connection.execute(
-                "SELECT id, title FROM conversations WHERE owner = ? "
-                "ORDER BY updated_s DESC LIMIT ?",
-                (owner, max_chats),
+                "SELECT id, title FROM conversations WHERE owner = ? ORDER BY updated_s DESC",
+                (owner,),
             ).fetchall()
         return tuple(ChatSummary(*row) for row in rows)
 
@@ -196,6 +195,8 @@ class History:
             connection.execute(
                 "DELETE FROM conversations WHERE id = ? AND owner = ?", (conversation_id, owner)
             )
+        with self._lock:  # the log of late writes still has what the file has no more
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

@@ -10,15 +10,15 @@ from __future__ import annotations
 import re
 from typing import Final
 
-INLINE_PICTURE: Final = re.compile(r"!\[([^\]\n]*)\]\([^)\n]*\)")
-REFERENCE_PICTURE: Final = re.compile(r"!\[([^\]\n]*)\]\[[^\]\n]*\]")
-SHORTCUT_PICTURE: Final = re.compile(r"!\[([^\]\n]*)\](?![\[(])")
+INLINE_PICTURE: Final = re.compile(r"!\[([^\]]*)\]\([^)]*\)")
+REFERENCE_PICTURE: Final = re.compile(r"!\[([^\]]*)\]\[[^\]]*\]")
+SHORTCUT_PICTURE: Final = re.compile(r"!\[([^\]]*)\](?![\[(])")
 # Tags that load something by themselves once the browser parses them.
 LOADING_TAG: Final = re.compile(
-    r"<(?=\s*/?\s*(?:img|picture|source|video|audio|iframe|object|embed|svg|link|style|script|input)\b)",
+    r"<(?=\s*/?\s*(?:img|image|picture|source|video|audio|iframe|object|embed|svg|link|style|script|input)\b)",
     re.IGNORECASE,
 )
-CODE: Final = re.compile(r"(^```.*?(?:^```|\Z)|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
+CODE: Final = re.compile(r"(^```.*?(?:^```|\Z)|(?<!\\)`[^`\n]+`)", re.MULTILINE | re.DOTALL)
 
 
 def without_pictures(text: str) -> str:

@@ -69,8 +69,18 @@ def part_from_bytes(data: bytes, name: str) -> ImagePart | AudioPart:
 
 
 def part_from_file(path: Path) -> ImagePart | AudioPart:
-    """An uploaded file as a message part; raises what `part_from_bytes` raises."""
-    return part_from_bytes(path.read_bytes(), path.name)
+    """An uploaded file as a message part; raises what `part_from_bytes` raises.
+
+    Raises:
+        BadMediaError: it cannot be read, because it waited for too long to be sent.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise BadMediaError(
+            f"{path.name} is not here any more: attach it again, then send your message."
+        ) from error
+    return part_from_bytes(data, path.name)
 
 
 def snapshot_bytes(data_url: str, max_bytes: int) -> bytes:

@@ -9,6 +9,7 @@ elsewhere. Leaves out: keys; a server that others can reach is refused until the
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
@@ -21,6 +22,8 @@ from core.errors import BadOptionError
 
 LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+# Gradio fetches these for whoever asks, and a picture in a reply could ask.
+FETCHING_PATH: Final = re.compile(r"/gradio_api/(?:proxy=|file[=/]\s*[a-z][a-z0-9+.-]+:/)", re.I)
 POLICY_VIOLATION: Final = 1008  # WebSocket close code, RFC 6455 section 7.4.1
 
 # Gradio starts from inline scripts, and compiles the templates of gr.HTML in the browser,
@@ -98,6 +101,7 @@ class Guard:
     def __init__(self, app: ASGIApp, bound_host: str, max_body_bytes: int) -> None:
         self._app = app
         self._hosts = LOOPBACK_NAMES | {bound_host.lower()}
+        self._shown_host = f"[{bound_host}]" if ":" in bound_host else bound_host
         self._max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -117,13 +121,22 @@ class Guard:
     def _refusal(self, scope: Scope) -> Refusal | None:
         headers = Headers(scope=scope)
         if host_name(headers.get("host", "")) not in self._hosts:
-            return Refusal(421, "This server does not answer to that host name.")
+            return Refusal(421, f"Triad does not answer to that name: open {self._address(scope)}")
+        if FETCHING_PATH.match(scope["path"]):
+            return Refusal(403, "Triad fetches nothing from elsewhere: attach the file instead.")
         is_write = scope["type"] == "websocket" or scope["method"] not in SAFE_METHODS
         if is_write and not _is_same_origin(headers):
-            return Refusal(403, "Requests from other sites are refused.")
+            return Refusal(
+                403, f"Requests from other sites are refused: open {self._address(scope)}"
+            )
         if _declared_bytes(headers) > self._max_body_bytes:
             return Refusal(413, too_large_sentence(self._max_body_bytes))
         return None
+
+    def _address(self, scope: Scope) -> str:
+        """Where the page is to be opened."""
+        port = (scope.get("server") or ("", ""))[1]
+        return f"http://{self._shown_host}:{port}/"
 
 
 def too_large_sentence(max_bytes: int) -> str:

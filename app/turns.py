@@ -153,14 +153,16 @@ class RunningTurns:
     async def start(
         self, conversation_id: str, page: str, options: SamplingOptions
     ) -> LiveTurn | None:
-        """Answer a chat's last message; None when it could not be queued, which is saved."""
-        await self.stop(conversation_id)
+        """Answer a chat's last message; None when it could not be queued, which is saved.
+
+        Work ahead is left to the engine, which ends it: what it is reading now is wanted now.
+        """
+        await self.stop_answer(conversation_id)
         messages = await asyncio.to_thread(self._history.messages, conversation_id)
         # Another call may have started a turn meanwhile; its reply, saved now, is none of ours.
         while conversation_id in self._turns:
-            await self.stop(conversation_id)
+            await self.stop_answer(conversation_id)
         # Until the turn is registered nothing here waits, so that no other call comes between.
-        self._stop_ahead(conversation_id)
         try:
             turn = self._assistant.submit(as_conversation(messages), options)
         except TriadError as error:
@@ -177,8 +179,12 @@ class RunningTurns:
         return self._turns.get(conversation_id)
 
     async def stop(self, conversation_id: str) -> None:
-        """Stop a chat's turn and wait until what it said is saved; work ahead stops too."""
+        """Stop all that is done for a chat which nobody looks at any more."""
         self._stop_ahead(conversation_id)
+        await self.stop_answer(conversation_id)
+
+    async def stop_answer(self, conversation_id: str) -> None:
+        """Stop a chat's turn and wait until what it said is saved."""
         live = self._turns.get(conversation_id)
         if live is not None:
             live.cancel()
@@ -192,7 +198,7 @@ class RunningTurns:
 
     async def stop_all(self) -> None:
         """Stop every turn: the server shuts down."""
-        for conversation_id in tuple(self._turns):
+        for conversation_id in {*self._turns, *self._ahead}:
             await self.stop(conversation_id)
 
     def _stop_ahead(self, conversation_id: str) -> None:
@@ -203,3 +209,4 @@ class RunningTurns:
     def _forget(self, live: LiveTurn) -> None:
         if self._turns.get(live.conversation_id) is live:
             del self._turns[live.conversation_id]
+            self._stop_ahead(live.conversation_id)  # it may still wait, and for nothing

@@ -42,11 +42,11 @@ QUIET: Final = {
     # A chat never waits for another one here: the engine has the queue.
     "concurrency_limit": None,
 }
-UPLOAD_LIFE_S: Final = 3600  # of Gradio's copies; what was sent is in the history
-# Pasted text longer than this becomes a file, which nobody could send.
-MAX_PASTED_CHARS: Final = 10_000_000
+UPLOAD_LIFE_S: Final = 24 * 3600  # of Gradio's copies; what was sent is in the history
+MAX_PASTED_CHARS: Final = 10_000_000  # more becomes a file, which nobody could send
 PLACEHOLDER: Final = "Ask anything"
 CLIP_LOST: Final = "The recording got lost on its way: please say it again."
+CHANGED_ELSEWHERE: Final = "This chat was changed in another tab: look at it, then edit again."
 EMPTY_CHAT: Final = (
     "<div class='triad-hello'><h1>What would you like to know?</h1>"
     "<p>Write, speak or show a picture. Everything stays on this machine.</p></div>"
@@ -206,9 +206,11 @@ class ChatPage:
 
     async def _leave(self, request: gr.Request) -> None:
         """The page closed: nobody reads its turns any more."""
-        self._open_chats.pop(str(request.session_hash), None)
-        self._latest_answers.pop(str(request.session_hash), None)
-        await self._turns.stop_page(str(request.session_hash))
+        page = str(request.session_hash)
+        chat, _ = self._open_chats.pop(page, None), self._latest_answers.pop(page, None)
+        await self._turns.stop_page(page)
+        if chat is not None and chat not in self._open_chats.values():
+            await self._turns.stop(chat)
 
     async def _stop(self, owner: str, chat: str) -> None:
         live = self._turns.of(chat)
@@ -278,7 +280,7 @@ class ChatPage:
         request: gr.Request,
     ) -> AsyncIterator[Update]:
         """Answer the last message again; the reply before is hidden, not deleted."""
-        await self._turns.stop(chat)
+        await self._turns.stop_answer(chat)
         messages = await asyncio.to_thread(self._history.messages, chat)
         if messages and messages[-1].message.role is Role.ASSISTANT:
             await asyncio.to_thread(self._history.replace_from, chat, messages[-1].id)
@@ -296,10 +298,14 @@ class ChatPage:
         request: gr.Request,
     ) -> AsyncIterator[Update]:
         """Send a changed message again from where it stood, with the media it had."""
-        await self._turns.stop(chat)
+        await self._turns.stop_answer(chat)
         messages = await asyncio.to_thread(self._history.messages, chat)
-        edited = [stored.message for stored in messages if stored.id == event.message]
-        media = [p for message in edited for p in message.parts if not isinstance(p, TextPart)]
+        edited = next((each.message for each in messages if each.id == event.message), None)
+        if edited is None:
+            gr.Warning(CHANGED_ELSEWHERE)
+            yield chat_messages(chat, messages), gr.skip(), gr.skip(), gr.update(**IDLE)
+            return
+        media = [part for part in edited.parts if not isinstance(part, TextPart)]
         await asyncio.to_thread(self._history.replace_from, chat, event.message)
         await self._store(owner, chat, in_turn_order(media, event.text))
         options = _sampling(temperature, max_new_tokens)
@@ -369,7 +375,7 @@ class ChatPage:
         self, box: dict[str, Any], owner: str, chat: str, clips: tuple[AudioPart, ...]
     ) -> str | None:
         """Save what was written, attached and said; the sentence of what could not be used."""
-        await self._turns.stop(chat)
+        await self._turns.stop_answer(chat)
         media: list[ImagePart | AudioPart] = list(clips)
         failure = None
         text = box["text"]
@@ -383,7 +389,7 @@ class ChatPage:
         return failure
 
     async def _store(self, owner: str, chat: str, parts: tuple[Part, ...]) -> None:
-        await self._turns.stop(chat)
+        await self._turns.stop_answer(chat)
         await asyncio.to_thread(self._history.append, owner, chat, Message(Role.USER, parts))
 
     async def _chat_rows(self, owner: str, chat: str) -> str:

@@ -3,7 +3,7 @@ const CONSTRAINTS = { video: { width: { ideal: 640 }, height: { ideal: 480 } } }
 const JPEG_QUALITY = 0.92;
 const SENTENCES = {
   insecure:
-    "The browser only lends its camera to a page on this machine or over https: open Triad at http://127.0.0.1 instead of a network address.",
+    "The browser only lends its camera to a page on this machine or over https: open Triad at http://127.0.0.1:" + location.port + " instead of a network address.",
   NotAllowedError:
     "The camera is blocked: allow it for this page in the browser's address bar, then press the button again.",
   NotFoundError: "No camera was found: plug one in, then press the button again.",
@@ -81,7 +81,10 @@ function snap() {
 button.addEventListener("click", () => (stream || opening ? close() : open()));
 snapButton.addEventListener("click", snap);
 video.addEventListener("loadeddata", frameArrived);
-root.querySelector('[data-action="close"]').addEventListener("click", close);
+root.querySelector('[data-action="close"]').addEventListener("click", () => {
+  close();
+  button.focus();
+});
 document.addEventListener("triad-escape", (event) => {
   if (!stream && !opening) return;
   event.preventDefault();

@@ -13,7 +13,7 @@ const WORDS = {
 };
 const SENTENCES = {
   insecure:
-    "The browser only lends its microphone to a page on this machine or over https: open Triad at http://127.0.0.1 instead of a network address.",
+    "The browser only lends its microphone to a page on this machine or over https: open Triad at http://127.0.0.1:" + location.port + " instead of a network address.",
   NotAllowedError:
     "The microphone is blocked: allow it for this page in the browser's address bar, then press the button again.",
   NotFoundError: "No microphone was found: plug one in, then press the button again.",
@@ -48,8 +48,13 @@ function openSocket() {
 
 async function openCapture(stream, take) {
   const context = new AudioContext();
-  await context.audioWorklet.addModule("/style/capture-worklet.js");
-  await context.resume();
+  try {
+    await context.audioWorklet.addModule("/style/capture-worklet.js");
+    await context.resume();
+  } catch (error) {
+    context.close();
+    throw error;
+  }
   const worklet = new AudioWorkletNode(context, "triad-capture", { numberOfOutputs: 0 });
   worklet.port.onmessage = ({ data }) => take(data);
   context.createMediaStreamSource(stream).connect(worklet);
@@ -64,6 +69,7 @@ async function start() {
   try {
     mine.stream = await navigator.mediaDevices.getUserMedia(CONSTRAINTS);
     if (mine.isDropped) return close(mine);
+    mine.stream.getTracks().forEach((track) => (track.onended = () => recording === mine && fail(mine, SENTENCES.NotFoundError)));
     mine.socket = await openSocket();
     if (mine.isDropped) return close(mine);
     mine.socket.onmessage = ({ data }) => finish(mine, JSON.parse(data));
@@ -124,18 +130,25 @@ function press() {
   pressedAt = performance.now();
   if (!recording) start();
   else if (root.dataset.state === "listening") send(recording);
-  else drop(recording);
+  else if (!recording.isSending) drop(recording);
 }
 
 function letGo() {
   const isHeld = pressedAt && performance.now() - pressedAt > HOLD_MS;
   pressedAt = 0;
-  if (isHeld && root.dataset.state === "listening") send(recording);
+  if (!isHeld || !recording) return;
+  if (root.dataset.state === "listening") send(recording);
+  else if (root.dataset.state === "asking" && recording.stream) drop(recording); // over before it began
 }
 
-button.addEventListener("pointerdown", (event) => event.button === 0 && press());
+button.addEventListener("pointerdown", (event) => {
+  if (event.button !== 0) return;
+  button.setPointerCapture(event.pointerId); // letting go counts wherever the pointer is by then
+  press();
+});
 button.addEventListener("pointerup", letGo);
 button.addEventListener("pointercancel", letGo);
+window.addEventListener("blur", letGo); // a key that is let go in another window is not told here
 button.addEventListener("keydown", (event) => {
   if (event.key !== " " && event.key !== "Enter") return;
   event.preventDefault();
@@ -146,7 +159,7 @@ button.addEventListener("keyup", (event) => {
   if (event.key === " " || event.key === "Enter") letGo();
 });
 // Assistive technology clicks without a pointer or a key.
-button.addEventListener("click", (event) => event.detail === 0 && event.pointerType === "" && press());
+button.addEventListener("click", (event) => event.detail === 0 && !event.pointerType && press());
 document.addEventListener("triad-escape", (event) => {
   if (!recording) return;
   event.preventDefault();

@@ -68,7 +68,7 @@
 
   // Esc stops whatever is going on, the nearest thing first: recording, camera, list, answer.
   document.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape" || event.defaultPrevented) return;
+    if (event.key !== "Escape" || event.defaultPrevented || event.isComposing) return;
     const stops = new CustomEvent("triad-escape", { cancelable: true });
     if (!document.dispatchEvent(stops)) return;
     if (document.body.classList.contains("triad-drawer-open")) {

@@ -112,9 +112,10 @@ def test_deleted_chat_leaves_no_words_behind(tmp_path: Path) -> None:
     path = tmp_path / "history.sqlite3"
     history = History(path)
     history.append("me", "chat", asked(TextPart("a secret of mine")))
+    assert any(b"a secret of mine" in file.read_bytes() for file in tmp_path.iterdir())
     history.delete("me", "chat")
+    assert not any(b"a secret of mine" in file.read_bytes() for file in tmp_path.iterdir())
     history.close()
-    assert b"a secret of mine" not in path.read_bytes()
 
 
 def test_folder_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
@@ -155,6 +156,12 @@ def test_replaced_messages_are_hidden_from_there_on(history: History) -> None:
     history.replace_from("chat", second)
     history.append("me", "chat", asked(TextPart("three")))
     assert [stored.message.text for stored in history.messages("chat")] == ["one", "1", "three"]
+
+
+def test_every_chat_is_listed_however_many_there_are(history: History) -> None:
+    for number in range(60):
+        history.append("me", f"chat-{number}", asked(TextPart(f"Chat {number}")))
+    assert len(history.chats("me")) == 60
 
 
 def test_last_used_chat_is_listed_first(history: History) -> None:

@@ -22,7 +22,10 @@ from app.markdown import without_pictures
         ),
         ('<img src="https://evil.example">', '&lt;img src="https://evil.example">'),
         ("< IFRAME src=x>", "&lt; IFRAME src=x>"),
-        ("<image>", "<image>"),
+        ("<image src=x>", "&lt;image src=x>"),
+        ("![a\nb](/gradio_api/file=https://evil.example/secret)", "*[picture: a\nb]*"),
+        ("![x](\n/gradio_api/file=https://evil.example)", "*[picture: x]*"),
+        ("\\`![x](https://evil.example)\\`", "\\`*[picture: x]*\\`"),
     ],
 )
 def test_remote_pictures_become_their_words(text: str, shown: str) -> None:

@@ -40,6 +40,11 @@ def test_name_does_not_make_a_picture(tmp_path: Path) -> None:
         part_from_file(path)
 
 
+def test_a_file_that_waited_for_too_long_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadMediaError, match=r"^cat\.png is not here any more: attach it again"):
+        part_from_file(tmp_path / "cat.png")
+
+
 def test_pictures_come_first_then_sounds_then_text() -> None:
     image = part_from_bytes(picture_file(picture(4, 4)), "a.png")
     sound = part_from_bytes(sound_file(tone(0.1)), "b.wav")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+
+import gradio.routes
 import pytest
 from fastapi.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
@@ -94,3 +97,36 @@ def test_every_answer_carries_the_content_policy(client: TestClient, path: str) 
     assert policy["default-src"] == "'self'"
     assert policy["connect-src"] == "'self' data: blob:"
     assert headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/gradio_api/file=https://example.org/x.png",
+        "/gradio_api/file=http://127.0.0.1:1/x.png",
+        "/gradio_api/file=HTTPS://example.org/x.png",
+        "/gradio_api/file/https://example.org/x.png",
+        "/gradio_api/file=%68ttps://example.org/x.png",
+        "/gradio_api/proxy=https://example.hf.space/x.png",
+    ],
+)
+def test_nothing_is_fetched_from_elsewhere(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    def fetched(*_: object) -> None:
+        pytest.fail("it was fetched")
+
+    monkeypatch.setattr(gradio.routes, "secure_url_stream_response", fetched)
+    response = client.get(path)
+    assert response.status_code == 403
+    assert "attach the file" in response.json()["error"]
+
+
+@pytest.mark.parametrize(
+    "headers", [{"host": "rebound.example"}, {"origin": "http://evil.example"}]
+)
+def test_who_is_refused_is_told_where_the_page_is(
+    client: TestClient, headers: dict[str, str]
+) -> None:
+    said = client.post(JOIN, json={}, headers=headers).json()["error"]
+    assert re.search(r"open http://127\.0\.0\.1:\d+/$", said)

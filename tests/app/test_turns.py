@@ -103,7 +103,9 @@ def test_a_new_chat_without_an_attachment_has_nothing_to_work_on(history: Histor
     assert not assistant.ahead
 
 
-def test_work_ahead_stops_for_newer_work_and_for_the_turn_itself(history: History) -> None:
+def test_work_ahead_stops_for_newer_work_and_when_the_turn_itself_is_over(
+    history: History,
+) -> None:
     assistant, turns = prepared(history, PICTURE)
     ask(history)
 
@@ -112,12 +114,20 @@ def test_work_ahead_stops_for_newer_work_and_for_the_turn_itself(history: Histor
         assert [ahead.is_cancelled for ahead in assistant.ahead] == [True, False]
         live = await turns.start("chat", "page", OPTIONS)
         assert live is not None
-        assert [ahead.is_cancelled for ahead in assistant.ahead] == [True, True]
+        # What is being read is what the turn needs: the engine itself makes way for it.
+        assert [ahead.is_cancelled for ahead in assistant.ahead] == [True, False]
         await turns.prepare("chat", (PICTURE,))
         assert len(assistant.ahead) == 2, "a turn is under way"
-        await turns.stop_all()
+        await turns.stop_answer("chat")
+        assert [ahead.is_cancelled for ahead in assistant.ahead] == [True, True]
 
     asyncio.run(go_on())
+
+
+def test_work_ahead_stops_when_the_server_shuts_down(history: History) -> None:
+    assistant, turns = prepared(history, PICTURE)
+    asyncio.run(turns.stop_all())
+    assert assistant.ahead[0].is_cancelled
 
 
 def test_work_ahead_that_is_refused_is_no_failure(history: History) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from gradio.utils import get_upload_folder
 from playwright.sync_api import Browser, BrowserContext, expect
 
 from core.errors import QueueFullError
@@ -124,6 +125,35 @@ def test_edited_message_is_sent_again_from_there_with_its_picture(
     sent = assistant.turns[-1].conversation.messages
     assert len(sent) == 1
     assert [type(part) for part in sent[0].parts] == [ImagePart, TextPart]
+
+
+def test_an_edit_that_comes_too_late_hides_nothing(
+    chat: ChatPage, context: BrowserContext, url: str
+) -> None:
+    chat.ask("first")
+    other = ChatPage(context.new_page(), url).open()
+    other.chats_button.click()
+    other.chats.first.click()
+    expect(other.questions).to_have_count(1)
+    other.edit(0, "changed there")
+    other.expect_last_reply("You said: changed there")
+    chat.edit(0, "changed here")
+    expect(chat.page.get_by_text("This chat was changed in another tab")).to_be_visible()
+    chat.expect_last_reply("You said: changed there")
+    expect(chat.questions).to_have_count(1)
+
+
+def test_a_file_that_is_gone_is_named_and_the_words_are_kept(
+    chat: ChatPage, assistant: FakeAssistant, picture_path: Path
+) -> None:
+    chat.attach(picture_path)
+    copies = list(Path(get_upload_folder()).rglob(picture_path.name))
+    assert copies
+    for copy in copies:
+        copy.unlink()
+    chat.send("What is this?")
+    expect(chat.failures.last).to_contain_text("is not here any more: attach it again")
+    expect(chat.questions.last).to_contain_text("What is this?")
 
 
 def test_regenerate_answers_the_same_question_again(

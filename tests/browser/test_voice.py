@@ -80,6 +80,49 @@ def test_holding_space_talks_and_letting_go_sends(
     expect(speaking.sounds).to_have_count(1)
 
 
+def test_letting_go_beside_the_button_sends_too(
+    speaking: ChatPage, assistant: FakeAssistant
+) -> None:
+    mouse, place = speaking.page.mouse, speaking.microphone.bounding_box()
+    assert place is not None
+    mouse.move(place["x"] + place["width"] / 2, place["y"] + place["height"] / 2)
+    mouse.down()
+    expect(speaking.microphone_state).to_have_attribute("data-state", "listening")
+    speaking.wait_for_listeners(1.5)
+    mouse.move(place["x"], place["y"] - 200)
+    mouse.up()
+    speaking.expect_route("speech")
+    assert len(heard(assistant)[0]) > 16_000
+
+
+def test_pressing_twice_to_send_sends_once(speaking: ChatPage, assistant: FakeAssistant) -> None:
+    speaking.start_speaking()
+    speaking.wait_for_listeners(1.0)
+    speaking.page.evaluate(
+        """() => {
+          const button = document.querySelector("#triad-microphone button");
+          for (const time of [1, 2]) button.dispatchEvent(new MouseEvent("click", {detail: 0}));
+        }"""
+    )
+    speaking.expect_route("speech")
+    assert len(assistant.turns) == 1
+
+
+def test_a_microphone_that_is_unplugged_is_a_sentence(speaking: ChatPage) -> None:
+    speaking.page.add_init_script(
+        """const ask = MediaDevices.prototype.getUserMedia;
+        MediaDevices.prototype.getUserMedia = async function (wanted) {
+          window.lent = await ask.call(this, wanted);
+          return window.lent;
+        };"""
+    )
+    speaking.reload()
+    speaking.start_speaking()
+    speaking.page.evaluate("window.lent.getTracks()[0].dispatchEvent(new Event('ended'))")
+    expect(speaking.microphone_line).to_contain_text("No microphone was found")
+    expect(speaking.microphone_state).to_have_attribute("data-state", "idle")
+
+
 def test_speech_goes_with_the_attached_picture_and_the_typed_text(
     speaking: ChatPage, assistant: FakeAssistant, tmp_path: Path
 ) -> None:
