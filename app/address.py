@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from app.options import ServerOptions
+from app.owner import page_address
 from core.errors import BadOptionError
 
 POLL_S: Final = 0.1
@@ -110,7 +111,7 @@ def cannot_listen(options: ServerOptions, error: OSError) -> BadOptionError:
 
 def announce_when_ready(options: ServerOptions, say: Callable[[str], None]) -> None:
     """Return at once; say the address as soon as the server accepts connections."""
-    when_ready(options, lambda: say(f"Triad is ready: {options.url} (Ctrl-C stops it)"))
+    when_ready(options, lambda: say(f"Triad is ready: {page_address(options)} (Ctrl-C stops it)"))
 
 
 def when_ready(options: ServerOptions, act: Callable[[], object]) -> None:

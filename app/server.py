@@ -24,6 +24,7 @@ from app.contract import AssistantLike
 from app.history import History
 from app.media import media_type
 from app.options import ServerOptions
+from app.owner import page_address
 from app.pages.chat import ChatPage
 from app.samples import Sample, load_samples
 from app.security import Guard, require_loopback
@@ -151,5 +152,5 @@ def serve(assistant: AssistantLike, options: ServerOptions) -> None:
             app, log_level="warning", timeout_graceful_shutdown=SHUTDOWN_S, ws_max_size=2**20
         )
         if options.open_browser:
-            when_ready(options, lambda: webbrowser.open(options.url))
+            when_ready(options, lambda: webbrowser.open(page_address(options)))
         asyncio.run(GracefulServer(config).serve(sockets=[listener]))

@@ -24,7 +24,10 @@
       navigator.locks.request(`triad-${chat}`, { signal }, held).catch(() => resolve(false));
     });
 
-  const owner = localStorage.getItem(OWNER) ?? newId();
+  // The printed address brings the account's own id along, for a browser that has none.
+  const lent = location.hash.match(/^#owner=([\w-]{22})$/)?.[1];
+  if (lent) history.replaceState(null, "", location.pathname + location.search);
+  const owner = localStorage.getItem(OWNER) ?? lent ?? newId();
   localStorage.setItem(OWNER, owner);
 
   const open = (chat) => {

@@ -6,6 +6,8 @@ import errno
 import socket
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +20,7 @@ from app.address import (
     require_free_port,
 )
 from app.options import ServerOptions
+from app.owner import page_address
 from core.errors import BadOptionError
 
 
@@ -72,7 +75,7 @@ def test_an_address_of_another_machine_is_said_to_be_none_of_ours() -> None:
         listening_socket(elsewhere)
 
 
-def test_the_address_is_said_once_the_server_listens(bound: socket.socket) -> None:
+def test_the_address_is_said_once_the_server_listens(bound: socket.socket, tmp_path: Path) -> None:
     said: list[str] = []
     done = threading.Event()
 
@@ -80,11 +83,12 @@ def test_the_address_is_said_once_the_server_listens(bound: socket.socket) -> No
         said.append(text)
         done.set()
 
-    announce_when_ready(options(bound), say)
+    told = replace(options(bound), history_path=tmp_path / "chats" / "history.sqlite3")
+    announce_when_ready(told, say)
     assert not done.wait(timeout=0.25)
     bound.listen()
     assert done.wait(timeout=10.0)
-    assert said == [f"Triad is ready: {options(bound).url} (Ctrl-C stops it)"]
+    assert said == [f"Triad is ready: {page_address(told)} (Ctrl-C stops it)"]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -435,6 +436,27 @@ def test_attached_sound_is_heard_before_the_text(
     assert [type(part) for part in parts] == [AudioPart, TextPart]
     chat.expect_route("speech")
     expect(chat.badges.last).to_have_attribute("title", "speech adapter, speech audio projector")
+
+
+def test_the_printed_address_shows_the_accounts_chats_in_any_browser(
+    browser: Browser, contexts: ExitStack, url: str
+) -> None:
+    for number in range(2):  # as on another port: nothing of the first is known
+        context = browser.new_context()
+        contexts.callback(context.close)
+        page = ChatPage(context.new_page(), f"{url}#owner=An-account-of-22-chars").open()
+        assert "#" not in page.page.url
+        if number == 0:
+            page.ask("remember me")
+    page.chats_button.click()
+    expect(page.chats).to_have_text(["remember me"])
+
+
+def test_an_owner_that_the_browser_has_stays(chat: ChatPage) -> None:
+    before = chat.page.evaluate("localStorage.getItem('triad-owner')")
+    chat.page.goto(f"{chat.url}?again#owner=An-account-of-22-chars")
+    chat.wait_until_ready()
+    assert chat.page.evaluate("localStorage.getItem('triad-owner')") == before
 
 
 def test_stored_ids_are_unguessable(chat: ChatPage) -> None:
