@@ -15,11 +15,12 @@ from typing import Any, Final, cast
 
 import gradio as gr
 import uvicorn
-from fastapi import FastAPI, Response, WebSocket
+from fastapi import FastAPI, Request, Response, WebSocket
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 
 from app.address import listening_socket, when_ready
+from app.byte_ranges import ranged_response
 from app.contract import AssistantLike
 from app.history import History
 from app.media import media_type
@@ -87,12 +88,13 @@ def _add_routes(
         return JSONResponse({**state, **details}, 200 if assistant.is_ready else 503)
 
     @app.get("/media/{conversation_id}/{message_id}/{position}")
-    def media(conversation_id: str, message_id: int, position: int) -> Response:
+    def media(conversation_id: str, message_id: int, position: int, request: Request) -> Response:
         data = history.media(conversation_id, message_id, position)
         kind = None if data is None else media_type(data)
         if data is None or kind is None:
             return Response(status_code=404)
-        return Response(data, media_type=kind, headers={"cache-control": "private, max-age=3600"})
+        kept_for = {"cache-control": "private, max-age=3600"}
+        return ranged_response(data, kind, request.headers.get("range"), kept_for)
 
     @app.get("/samples/{index}")
     def sample_picture(index: int) -> Response:

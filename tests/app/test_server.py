@@ -61,6 +61,8 @@ def test_media_of_a_chat_are_served_to_whoever_knows_its_id(client: TestClient) 
     number = history.append("me", "secret", Message(Role.USER, (ImagePart(data),)))
     response = client.get(f"/media/secret/{number}/0")
     assert (response.content, response.headers["content-type"]) == (data, "image/png")
+    part = client.get(f"/media/secret/{number}/0", headers={"range": "bytes=0-3"})
+    assert (part.status_code, part.content) == (206, data[:4])
     assert client.get(f"/media/guess/{number}/0").status_code == 404
     assert client.get(f"/media/secret/{number}/1").status_code == 404
 
