@@ -119,10 +119,21 @@ class History:
             self._connection.close()
 
     def append(
-        self, owner: str, conversation_id: str, message: Message, outcome: Outcome = Outcome()
+        self,
+        owner: str,
+        conversation_id: str,
+        message: Message,
+        outcome: Outcome = Outcome(),
+        instead_of: int | None = None,
     ) -> int:
-        """Add a message to a chat, which is created when new, and return its number."""
+        """Add a message to a chat, which is created when new, and return its number.
+
+        Args:
+            instead_of: hide this message and all that follow it; both happens or nothing.
+        """
         with self._transaction() as connection:
+            if instead_of is not None:
+                _hide_from(connection, conversation_id, instead_of)
             connection.execute(
                 "INSERT INTO conversations VALUES (?, ?, ?, ?) "
                 "ON CONFLICT (id) DO UPDATE SET updated_s = excluded.updated_s",
@@ -165,10 +176,7 @@ class History:
     def replace_from(self, conversation_id: str, message_id: int) -> None:
         """Hide a message and all that follow it in its chat."""
         with self._transaction() as connection:
-            connection.execute(
-                "UPDATE messages SET is_replaced = 1 WHERE conversation_id = ? AND id >= ?",
-                (conversation_id, message_id),
-            )
+            _hide_from(connection, conversation_id, message_id)
 
     def media(self, conversation_id: str, message_id: int, position: int) -> bytes | None:
         """The bytes of one attachment, or None unless it belongs to that chat."""
@@ -280,6 +288,13 @@ def default_title(message: Message) -> str:
         kinds = {ImagePart: "A picture", AudioPart: "A spoken question"}
         text = next((kinds[type(part)] for part in message.parts if type(part) in kinds), "A chat")
     return text if len(text) <= MAX_TITLE_CHARS else text[: MAX_TITLE_CHARS - 1] + "…"
+
+
+def _hide_from(connection: sqlite3.Connection, conversation_id: str, message_id: int) -> None:
+    connection.execute(
+        "UPDATE messages SET is_replaced = 1 WHERE conversation_id = ? AND id >= ?",
+        (conversation_id, message_id),
+    )
 
 
 def _insert_message(

@@ -83,6 +83,20 @@ def part_from_file(path: Path) -> ImagePart | AudioPart:
     return part_from_bytes(data, path.name)
 
 
+def parts_from_files(
+    paths: Sequence[Path],
+) -> tuple[list[ImagePart | AudioPart], dict[Path, str]]:
+    """Uploaded files as message parts, and of those that are none the sentences that say why."""
+    parts: list[ImagePart | AudioPart] = []
+    bad: dict[Path, str] = {}
+    for path in paths:
+        try:
+            parts.append(part_from_file(path))
+        except BadMediaError as error:
+            bad[path] = str(error)
+    return parts, bad
+
+
 def snapshot_bytes(data_url: str, max_bytes: int) -> bytes:
     """The JPEG in a camera snapshot's data: URL.
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,8 +19,9 @@ from gradio.processing_utils import save_bytes_to_cache
 
 from app.contract import ModelInfoLike
 from app.history import History, Outcome
-from app.media import ATTACHABLE_SUFFIXES, in_turn_order, part_from_file, snapshot_bytes
+from app.media import ATTACHABLE_SUFFIXES, in_turn_order, parts_from_files, snapshot_bytes
 from app.options import ServerOptions
+from app.pages import sentences
 from app.samples import Sample
 from app.turns import OUR_FAULT, LiveTurn, Progress, RunningTurns
 from app.voice import Clips
@@ -44,13 +46,6 @@ QUIET: Final = {
 }
 UPLOAD_LIFE_S: Final = 24 * 3600  # of Gradio's copies; what was sent is in the history
 MAX_PASTED_CHARS: Final = 10_000_000  # more becomes a file, which nobody could send
-PLACEHOLDER: Final = "Ask anything"
-CLIP_LOST: Final = "The recording got lost on its way: please say it again."
-CHANGED_ELSEWHERE: Final = "This chat was changed in another tab: look at it, then edit again."
-EMPTY_CHAT: Final = (
-    "<div class='triad-hello'><h1>What would you like to know?</h1>"
-    "<p>Write, speak or show a picture. Everything stays on this machine.</p></div>"
-)
 # The browser's ids come along with every event, so that even a click on a page that is still
 # loading knows whose it is. The ids are the first two inputs of every handler.
 WITH_IDS: Final = """async (owner, chat, ...rest) => {
@@ -121,7 +116,7 @@ class ChatPage:
                 height=None,
                 buttons=[],
                 feedback_options=None,
-                placeholder=EMPTY_CHAT,
+                placeholder=sentences.EMPTY_CHAT,
                 layout="bubble",
                 group_consecutive_messages=True,
                 allow_file_downloads=False,
@@ -150,7 +145,7 @@ class ChatPage:
                 sources=["upload"],
                 file_types=list(ATTACHABLE_SUFFIXES),
                 file_count="multiple",
-                placeholder=PLACEHOLDER,
+                placeholder=sentences.PLACEHOLDER,
                 label="Message",
                 show_label=False,
                 container=False,
@@ -231,9 +226,8 @@ class ChatPage:
         if not box["files"] and not box["text"].strip():
             yield (gr.skip(),) * 4
             return
-        failure = await self._store_message(box, owner, chat, ())
-        options = _sampling(temperature, max_new_tokens)
-        async for update in self._answer(owner, chat, options, request, failure):
+        stored = self._store_message(box, owner, chat, ())
+        async for update in self._answer(owner, chat, temperature, max_new_tokens, request, stored):
             yield update
 
     async def _send_spoken(
@@ -248,12 +242,11 @@ class ChatPage:
     ) -> AsyncIterator[Update]:
         clip = self._clips.take(event.clip)
         if clip is None:
-            gr.Warning(CLIP_LOST)
+            gr.Warning(sentences.CLIP_LOST)
             yield (gr.skip(),) * 4
             return
-        failure = await self._store_message(box, owner, chat, (clip,))
-        options = _sampling(temperature, max_new_tokens)
-        async for update in self._answer(owner, chat, options, request, failure):
+        stored = self._store_message(box, owner, chat, (clip,))
+        async for update in self._answer(owner, chat, temperature, max_new_tokens, request, stored):
             yield update
 
     async def _send_sample(
@@ -265,10 +258,8 @@ class ChatPage:
         event: gr.EventData,
         request: gr.Request,
     ) -> AsyncIterator[Update]:
-        parts = self._samples[int(event.index)].parts
-        await self._store(owner, chat, parts)
-        options = _sampling(temperature, max_new_tokens)
-        async for update in self._answer(owner, chat, options, request):
+        stored = self._store(owner, chat, self._samples[int(event.index)].parts)
+        async for update in self._answer(owner, chat, temperature, max_new_tokens, request, stored):
             yield update
 
     async def _regenerate(
@@ -280,12 +271,8 @@ class ChatPage:
         request: gr.Request,
     ) -> AsyncIterator[Update]:
         """Answer the last message again; the reply before is hidden, not deleted."""
-        await self._turns.stop_answer(chat)
-        messages = await asyncio.to_thread(self._history.messages, chat)
-        if messages and messages[-1].message.role is Role.ASSISTANT:
-            await asyncio.to_thread(self._history.replace_from, chat, messages[-1].id)
-        options = _sampling(temperature, max_new_tokens)
-        async for update in self._answer(owner, chat, options, request):
+        stored = self._drop_reply(chat)
+        async for update in self._answer(owner, chat, temperature, max_new_tokens, request, stored):
             yield update
 
     async def _edit(
@@ -302,14 +289,12 @@ class ChatPage:
         messages = await asyncio.to_thread(self._history.messages, chat)
         edited = next((each.message for each in messages if each.id == event.message), None)
         if edited is None:
-            gr.Warning(CHANGED_ELSEWHERE)
+            gr.Warning(sentences.CHANGED_ELSEWHERE)
             yield chat_messages(chat, messages), gr.skip(), gr.skip(), gr.update(**IDLE)
             return
         media = [part for part in edited.parts if not isinstance(part, TextPart)]
-        await asyncio.to_thread(self._history.replace_from, chat, event.message)
-        await self._store(owner, chat, in_turn_order(media, event.text))
-        options = _sampling(temperature, max_new_tokens)
-        async for update in self._answer(owner, chat, options, request):
+        stored = self._store(owner, chat, in_turn_order(media, event.text), event.message)
+        async for update in self._answer(owner, chat, temperature, max_new_tokens, request, stored):
             yield update
 
     async def _attach_snapshot(
@@ -334,23 +319,35 @@ class ChatPage:
         self,
         owner: str,
         chat: str,
-        options: SamplingOptions,
+        temperature: float,
+        max_new_tokens: int,
         request: gr.Request,
-        failure: str | None = None,
+        stored: Awaitable[str | None],
     ) -> AsyncIterator[Update]:
-        """Answer a chat's last message, showing the reply as it grows."""
+        """Answer a chat's last message, showing the reply as it grows.
+
+        Args:
+            stored: saves that message first; the sentence of what could not be used, or None.
+        """
+        try:
+            failure = await stored
+            if failure is not None:
+                await asyncio.to_thread(self._history.reply, chat, "", Outcome(failure=failure))
+        except sqlite3.Error:
+            LOG.exception("a message could not be saved")
+            gr.Warning(sentences.NOT_SAVED)
+            yield (gr.skip(),) * 4  # what was written stays where it is
+            return
         page = str(request.session_hash)
         self._open_chats[page] = chat
         answer = self._latest_answers[page] = object()
-        if failure is not None:
-            outcome = Outcome(failure=failure)
-            await asyncio.to_thread(self._history.reply, chat, "", outcome)
         messages = await asyncio.to_thread(self._history.messages, chat)
         rows = await self._chat_rows(owner, chat)
         waiting = chat_messages(chat, messages, Progress() if failure is None else None)
         yield waiting, gr.update(visible=False), rows, gr.update(value=None, **ANSWERING)
         shown = gr.skip()
         try:
+            options = SamplingOptions(int(max_new_tokens), float(temperature))
             live = await self._turns.start(chat, page, options) if failure is None else None
             if live is not None:
                 async for progress in live.updates():
@@ -375,26 +372,27 @@ class ChatPage:
         self, box: dict[str, Any], owner: str, chat: str, clips: tuple[AudioPart, ...]
     ) -> str | None:
         """Save what was written, attached and said; the sentence of what could not be used."""
-        await self._turns.stop_answer(chat)
-        media: list[ImagePart | AudioPart] = list(clips)
-        failure = None
-        text = box["text"]
-        for path in box["files"]:
-            try:
-                media.append(await asyncio.to_thread(part_from_file, Path(path)))
-            except BadMediaError as error:
-                failure = str(error)
-                text = text or Path(path).name
-        await self._store(owner, chat, in_turn_order(media, text))
-        return failure
+        files, bad = await asyncio.to_thread(
+            parts_from_files, [Path(path) for path in box["files"]]
+        )
+        text = box["text"] or "".join(path.name for path in list(bad)[-1:])
+        await self._store(owner, chat, in_turn_order([*clips, *files], text))
+        return next(reversed(bad.values()), None)
 
-    async def _store(self, owner: str, chat: str, parts: tuple[Part, ...]) -> None:
+    async def _store(
+        self, owner: str, chat: str, parts: tuple[Part, ...], instead_of: int | None = None
+    ) -> None:
+        """Save a message, in place of an earlier one and all that followed where one is given."""
         await self._turns.stop_answer(chat)
-        await asyncio.to_thread(self._history.append, owner, chat, Message(Role.USER, parts))
+        message = Message(Role.USER, parts)
+        await asyncio.to_thread(self._history.append, owner, chat, message, instead_of=instead_of)
+
+    async def _drop_reply(self, chat: str) -> None:
+        """Hide a chat's last reply, so that its question is answered again."""
+        await self._turns.stop_answer(chat)
+        messages = await asyncio.to_thread(self._history.messages, chat)
+        if messages and messages[-1].message.role is Role.ASSISTANT:
+            await asyncio.to_thread(self._history.replace_from, chat, messages[-1].id)
 
     async def _chat_rows(self, owner: str, chat: str) -> str:
         return chat_list_html(await asyncio.to_thread(self._history.chats, owner), chat)
-
-
-def _sampling(temperature: float, max_new_tokens: int) -> SamplingOptions:
-    return SamplingOptions(max_new_tokens=int(max_new_tokens), temperature=float(temperature))

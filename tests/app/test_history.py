@@ -158,6 +158,20 @@ def test_replaced_messages_are_hidden_from_there_on(history: History) -> None:
     assert [stored.message.text for stored in history.messages("chat")] == ["one", "1", "three"]
 
 
+def test_a_message_that_cannot_be_saved_hides_nothing(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = history.append("me", "chat", asked(TextPart("one")))
+    history.reply("chat", "1", Outcome())
+    with monkeypatch.context() as patch:
+        patch.setattr("app.history._part_row", lambda *_: ("no", "such", "row"))
+        with pytest.raises(sqlite3.Error):
+            history.append("me", "chat", asked(TextPart("changed")), instead_of=first)
+    assert [stored.message.text for stored in history.messages("chat")] == ["one", "1"]
+    history.append("me", "chat", asked(TextPart("changed")), instead_of=first)
+    assert [stored.message.text for stored in history.messages("chat")] == ["changed"]
+
+
 def test_every_chat_is_listed_however_many_there_are(history: History) -> None:
     for number in range(60):
         history.append("me", f"chat-{number}", asked(TextPart(f"Chat {number}")))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sqlite3
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from gradio.utils import get_upload_folder
 from playwright.sync_api import Browser, BrowserContext, expect
 
+from app.history import History
 from core.errors import QueueFullError
 from core.events import TurnFailed
 from core.messages import AudioPart, Conversation, ImagePart, TextPart
@@ -142,6 +144,26 @@ def test_an_edit_that_comes_too_late_hides_nothing(
     expect(chat.page.get_by_text("This chat was changed in another tab")).to_be_visible()
     chat.expect_last_reply("You said: changed there")
     expect(chat.questions).to_have_count(1)
+
+
+def test_what_cannot_be_saved_stays_in_the_box_and_hides_nothing(
+    chat: ChatPage, assistant: FakeAssistant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat.ask("first")
+
+    def full(*_: object, **__: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(History, "append", full)
+        chat.send("second")
+        expect(chat.page.get_by_text("make room on the disk")).to_be_visible()
+        expect(chat.box).to_have_value("second")
+        chat.edit(0, "changed")
+        expect(chat.page.get_by_text("make room on the disk").nth(1)).to_be_visible()
+    chat.reload()
+    expect(chat.questions).to_contain_text(["first"])
+    assert len(assistant.turns) == 1
 
 
 def test_a_file_that_is_gone_is_named_and_the_words_are_kept(
