@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import platform
 import queue
 import re
 import subprocess
@@ -47,6 +48,11 @@ KNOWN_FAILURES: Final = (
         r"CERTIFICATE_VERIFY_FAILED|SSLError",
         "The package index could not be trusted: put your network's certificate into pip's "
         "configuration (pip config set global.cert FILE) and start again.",
+    ),
+    (
+        r"No matching distribution found for (?P<package>[^\s;]+)",
+        "The package index has no {package} for {python} on this machine ({platform}): start Triad "
+        "with another Python, 3.11 or newer and in 64 bits, or on a machine that it is built for.",
     ),
 )
 
@@ -203,7 +209,10 @@ def failure(step: str, lines: Sequence[str], environment: Environment) -> str:
     """One sentence for a known reason, else pip's last lines and where the rest is."""
     output = "".join(lines)
     for pattern, sentence in KNOWN_FAILURES:
-        if re.search(pattern, output):
-            return sentence
+        if found := re.search(pattern, output):
+            python = f"Python {platform.python_version()}"
+            return sentence.format(
+                python=python, platform=platform.platform(terse=True), **found.groupdict()
+            )
     tail = "".join(lines[-NUM_SHOWN_LOG_LINES:])
     return f"{tail}{step} failed: the lines above and {environment.log} say why."

@@ -290,6 +290,10 @@ def test_the_marker_stands_once_pip_writes(place: Environment, layers: list[Laye
         ("Failed to establish a new connection: refused", "connect this machine to the internet"),
         ("OSError: [Errno 28] No space left on device", "The disk is full"),
         ("SSLError(SSLCertVerificationError(CERTIFICATE_VERIFY_FAILED))", "could not be trusted"),
+        (
+            "ERROR: No matching distribution found for torch==2.13.0",
+            r"has no torch==2\.13\.0 for Python 3\.\d+\.\d+ on this machine \(.+\): start Triad",
+        ),
     ],
 )
 def test_a_common_failure_of_pip_is_one_sentence(
