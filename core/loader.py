@@ -188,9 +188,7 @@ class _Loader:
         if self._progress is not None and num_tensors:
             try:
                 self._progress(self._num_done, self._num_tensors)
-            except (
-                OSError
-            ):  # whoever watched is gone, such as a terminal: the model is not at fault
+            except OSError:  # who watched is gone, such as a terminal; the model is not at fault
                 self._progress = None
 
 
