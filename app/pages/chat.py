@@ -8,6 +8,7 @@ everything else is in the history, so a reload or a restart loses nothing. Leave
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Sequence
@@ -22,6 +23,7 @@ from app.history import History, Outcome
 from app.media import ATTACHABLE_SUFFIXES, in_turn_order, parts_from_files, snapshot_bytes
 from app.options import ServerOptions
 from app.pages import sentences
+from app.pages.ids import WITH_IDS
 from app.samples import Sample
 from app.turns import OUR_FAULT, LiveTurn, Progress, RunningTurns
 from app.voice import Clips
@@ -46,13 +48,7 @@ QUIET: Final = {
 }
 UPLOAD_LIFE_S: Final = 24 * 3600  # of Gradio's copies; what was sent is in the history
 MAX_PASTED_CHARS: Final = 10_000_000  # more becomes a file, which nobody could send
-# The browser's ids come along with every event, so that even a click on a page that is still
-# loading knows whose it is. The ids are the first two inputs of every handler.
-WITH_IDS: Final = """async (owner, chat, ...rest) => {
-  // Gradio adds the page's own script while it builds the page, so it may be a moment late.
-  while (!window.triad) await new Promise((resolve) => setTimeout(resolve, 10));
-  return [...(await window.triad.ids), ...rest];
-}"""
+LAST_UPDATE_S: Final = 2.0
 ANSWERING: Final = {"submit_btn": False, "stop_btn": True}
 IDLE: Final = {"submit_btn": True, "stop_btn": False}
 
@@ -86,7 +82,7 @@ class ChatPage:
         self._open_chats: dict[str, str] = {}
         # Each page's latest answer: an interrupted one that ends late must not take the stop
         # button from the one that runs.
-        self._latest_answers: dict[str, object] = {}
+        self._latest_answers: dict[str, asyncio.Event] = {}
 
     def build(self) -> gr.Blocks:
         """The page with its events."""
@@ -184,10 +180,13 @@ class ChatPage:
 
     async def _open(self, owner: str, chat: str, request: gr.Request) -> Update:
         """Show a chat; turns that nobody watches any more are stopped first."""
-        before = self._open_chats.get(str(request.session_hash), chat)
-        self._open_chats[str(request.session_hash)] = chat
+        page = str(request.session_hash)
+        before, self._open_chats[page] = self._open_chats.get(page, chat), chat
         await self._turns.stop(before)
         await self._turns.stop(chat)
+        if page in self._latest_answers:  # what it still shows is on its way until it is over
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._latest_answers[page].wait(), LAST_UPDATE_S)
         messages = await asyncio.to_thread(self._history.messages, chat)
         rows = await self._chat_rows(owner, chat)
         return chat_messages(chat, messages), gr.update(visible=not messages), rows
@@ -340,7 +339,7 @@ class ChatPage:
             return
         page = str(request.session_hash)
         self._open_chats[page] = chat
-        answer = self._latest_answers[page] = object()
+        answer = self._latest_answers[page] = asyncio.Event()
         messages = await asyncio.to_thread(self._history.messages, chat)
         rows = await self._chat_rows(owner, chat)
         waiting = chat_messages(chat, messages, Progress() if failure is None else None)
@@ -360,6 +359,7 @@ class ChatPage:
             gr.Warning(OUR_FAULT)
         is_latest = self._latest_answers.get(page) is answer
         yield shown, gr.skip(), gr.skip(), gr.update(**IDLE) if is_latest else gr.skip()
+        answer.set()  # asked for more: what it yielded has been sent
 
     async def _ended(self, chat: str, page: str, live: LiveTurn | None) -> Any:
         """The chat as it stands after a turn; nothing new where another chat is open by now."""
