@@ -95,13 +95,14 @@ class Guard:
     Args:
         app: what lies behind.
         bound_host: the address the server listens on; allowed beside the loopback names.
+        url: where the page is, for those who are turned away.
         max_body_bytes: the largest request body.
     """
 
-    def __init__(self, app: ASGIApp, bound_host: str, max_body_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, bound_host: str, url: str, max_body_bytes: int) -> None:
         self._app = app
         self._hosts = LOOPBACK_NAMES | {bound_host.lower()}
-        self._shown_host = f"[{bound_host}]" if ":" in bound_host else bound_host
+        self._url = url
         self._max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -121,22 +122,15 @@ class Guard:
     def _refusal(self, scope: Scope) -> Refusal | None:
         headers = Headers(scope=scope)
         if host_name(headers.get("host", "")) not in self._hosts:
-            return Refusal(421, f"Triad does not answer to that name: open {self._address(scope)}")
+            return Refusal(421, f"Triad does not answer to that name: open {self._url}")
         if FETCHING_PATH.match(scope["path"]):
             return Refusal(403, "Triad fetches nothing from elsewhere: attach the file instead.")
         is_write = scope["type"] == "websocket" or scope["method"] not in SAFE_METHODS
         if is_write and not _is_same_origin(headers):
-            return Refusal(
-                403, f"Requests from other sites are refused: open {self._address(scope)}"
-            )
+            return Refusal(403, f"Requests from other sites are refused: open {self._url}")
         if _declared_bytes(headers) > self._max_body_bytes:
             return Refusal(413, too_large_sentence(self._max_body_bytes))
         return None
-
-    def _address(self, scope: Scope) -> str:
-        """Where the page is to be opened."""
-        port = (scope.get("server") or ("", ""))[1]
-        return f"http://{self._shown_host}:{port}/"
 
 
 def too_large_sentence(max_bytes: int) -> str:

@@ -60,7 +60,12 @@ def create_app(assistant: AssistantLike, options: ServerOptions) -> FastAPI:
     _add_routes(app, assistant, history, clips, samples)
     page = ChatPage(assistant.info, history, turns, clips, samples, options)
     app.state.page_app = _mount_page(app, page.build(), options)
-    app.add_middleware(Guard, bound_host=options.host, max_body_bytes=options.max_request_bytes)
+    app.add_middleware(
+        Guard,
+        bound_host=options.host,
+        url=options.url,
+        max_body_bytes=options.max_request_bytes,
+    )
     return app
 
 
