@@ -16,18 +16,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
-import torch
-
-from core.errors import (
-    BadInputError,
-    OutOfMemoryError,
-    TriadError,
-)
+from core.errors import BadInputError, OutOfMemoryError, TriadError
 from core.events import FinishReason, RouteSelected, TextDelta, TurnFailed, TurnFinished
 from core.feeding import Feeder
 from core.kv_rows import KvRows, Prefix
 from core.messages import Conversation
 from core.model import Model
+from core.out_of_memory import is_out_of_memory
 from core.processor import Processor
 from core.prompt import END, END_OF_TEXT
 from core.request_queue import CLOSED, Request, RequestQueue
@@ -345,7 +340,7 @@ class Engine:
             self._tell_failed(row.turn, error)
 
     def _tell_failed(self, turn: Turn, error: Exception) -> None:
-        if _is_out_of_memory(error) or isinstance(error, OutOfMemoryError):
+        if is_out_of_memory(error) or isinstance(error, OutOfMemoryError):
             self._kv.forget()
             self._model.forget_media()
             self._model.forget_recordings()
@@ -373,13 +368,3 @@ class Engine:
         if not self._options.num_kept_rows:
             self._model.forget_media()
             self._processor.forget_media()
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    """True for what torch raises when memory runs out, on either device."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    text = str(error)
-    return isinstance(error, RuntimeError) and (
-        "not enough memory" in text or "out of memory" in text
-    )

@@ -34,6 +34,7 @@ from core.config import ModelOptions
 from core.int4_weight import packed_together
 from core.key_map import LoraKey
 from core.nf4_weight import has_fast_nf4_cpu
+from core.out_of_memory import is_out_of_memory
 from core.quantize import Weight, restored
 from core.sources import Source
 
@@ -200,11 +201,11 @@ def open_prepared(folder: Path, dtype: torch.dtype) -> PreparedSource | None:
         return None
 
 
-def is_short_of_something(error: BaseException) -> bool:
+def is_short_of_something(error: Exception) -> bool:
     """Whether the machine lacks memory or open files: the prepared model is whole all the same."""
     if isinstance(error, OSError):
         return error.errno in (errno.ENOMEM, errno.EMFILE, errno.ENFILE)
-    return "memory" in str(error).lower() and isinstance(error, RuntimeError)
+    return is_out_of_memory(error)
 
 
 def remove_damaged(folder: Path, error: Exception) -> None:
