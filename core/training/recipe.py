@@ -112,17 +112,17 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _load_earlier(learner: Learner, options: argparse.Namespace) -> dict[str, Path]:
-    """Give the learner what the command says to begin with.
+    """Give the learner what the command says to begin with: a whole model, parts in place of its.
 
     Returns:
         The stages that are finished by that, and the folder that the result of each came from.
     Raises:
         BadModelError: a folder is no model, or has no part of one, of this recipe.
     """
+    earlier: dict[str, Path] = {}
     if options.start_from:
         start_from(learner, options.start_from)
-        return dict.fromkeys(STAGES, options.start_from)
-    earlier: dict[str, Path] = {}
+        earlier = dict.fromkeys(STAGES, options.start_from)
     for folder in options.parts_from:
         earlier |= dict.fromkeys(load_parts(learner, folder), folder)
     return earlier
@@ -183,14 +183,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="STAGE",
         help=f"all (default), or some of {', '.join(STAGES)}",
     )
-    begun_with = parser.add_mutually_exclusive_group()
-    begun_with.add_argument(
+    parser.add_argument(
         "--start-from",
         type=Path,
         metavar="FOLDER",
         help="go on with the finished model in this folder instead of the stages before",
     )
-    begun_with.add_argument(
+    parser.add_argument(
         "--parts-from",
         type=Path,
         action="append",
@@ -198,7 +197,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="take the base and the encoders that are in this folder, a finished model's or the "
         "parts of an earlier run, and train the rest; given again, what another folder has comes "
-        "in place of it",
+        "in place of it, and beside --start-from in place of that model's, whose adapters go on",
     )
     parser.add_argument(
         "--minutes", type=float, default=math.inf, help="fewer steps, to be done in this time"
@@ -270,7 +269,7 @@ def _checkpoint_folder(options: argparse.Namespace) -> Path:
 
 def _begun_with(options: argparse.Namespace) -> list[Path]:
     """The folders of the model, or of the parts, that this run goes on with."""
-    return [options.start_from] if options.start_from else options.parts_from
+    return [folder for folder in (options.start_from, *options.parts_from) if folder]
 
 
 def _time_for(names: Sequence[str], left_s: float) -> float:

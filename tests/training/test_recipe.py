@@ -226,6 +226,31 @@ def test_parts_of_two_runs_are_put_together(run: Run) -> None:
 
 
 @pytest.mark.espeak
+def test_a_finished_model_goes_on_with_a_part_in_place_of_its_own(run: Run) -> None:
+    """What the part does not have, the adapters among it, is the finished model's."""
+    other, work = run.out.with_name("other"), run.work.with_name("going-on")
+    other.mkdir()
+    shutil.copy(run.work / "parts" / "tokenizer.json", other)
+    weights = load_file(run.work / "parts" / "model.safetensors")
+    seen = {name: kept + 1 for name, kept in weights.items() if ".img_processor." in name}
+    save_file(seen, other / "model.safetensors", {"format": "pt"})
+    begun_with = ["--start-from", str(run.out), "--work", str(work)]
+    alone = recipe._parser().parse_args(begun_with)
+    options = recipe._parser().parse_args([*begun_with, "--parts-from", str(other)])
+    assert recipe._checkpoint_folder(options) != recipe._checkpoint_folder(alone)
+    course, unmixed = (
+        recipe._course(each, Tokenizer(recipe._vocabulary(each).to_str()))
+        for each in (options, alone)
+    )
+    earlier = recipe._load_earlier(course.learner, options)
+    assert earlier == dict.fromkeys(STAGES, run.out) | {"vision_encoder": other}
+    recipe._load_earlier(unmixed.learner, alone)
+    before = unmixed.learner.causal_lm.state_dict()
+    after = course.learner.causal_lm.state_dict()
+    assert {name for name in before if not torch.equal(before[name], after[name])} == set(seen)
+
+
+@pytest.mark.espeak
 def test_parts_of_another_vocabulary_are_refused(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
