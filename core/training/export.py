@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Final
 
 import torch
-from peft import get_peft_model_state_dict
-from safetensors.torch import save_file
+from peft import get_peft_model_state_dict, set_peft_model_state_dict
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer as RawTokenizer
 
 from core.training.architecture import ADAPTER_RANKS, MAX_CROPS
@@ -35,7 +35,7 @@ def export(learner: Learner, tokenizer: RawTokenizer, folder: Path) -> None:
     learner.config.save_pretrained(folder)
     tokenizer.save(str(folder / "tokenizer.json"))
     for name in ADAPTER_RANKS:
-        _save_adapter(learner, name, folder / f"{name}-lora")
+        save_adapter(learner, name, folder)
     _write_json(
         folder / "preprocessor_config.json",
         {
@@ -67,15 +67,25 @@ def stored(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.detach().to("cpu", torch.bfloat16).contiguous()
 
 
-def _save_adapter(learner: Learner, name: str, folder: Path) -> None:
-    folder.mkdir(exist_ok=True)
+def adapter_file(name: str, folder: Path) -> Path:
+    """Where a model's folder, or one of parts, keeps a LoRA."""
+    return folder / f"{name}-lora" / "adapter_model.safetensors"
+
+
+def save_adapter(learner: Learner, name: str, folder: Path) -> None:
+    """Write one LoRA, bfloat16, as peft reads it."""
+    path = adapter_file(name, folder)
+    path.parent.mkdir(exist_ok=True)
     state = get_peft_model_state_dict(learner.peft, adapter_name=name)
-    save_file(
-        {key: stored(value) for key, value in state.items()},
-        folder / "adapter_model.safetensors",
-        {"format": "pt"},
+    save_file({key: stored(value) for key, value in state.items()}, path, {"format": "pt"})
+    learner.peft.peft_config[name].save_pretrained(str(path.parent))
+
+
+def load_adapter(learner: Learner, name: str, folder: Path) -> None:
+    """Give the learner one LoRA that `save_adapter` wrote."""
+    set_peft_model_state_dict(
+        learner.peft, load_file(adapter_file(name, folder)), adapter_name=name
     )
-    learner.peft.peft_config[name].save_pretrained(str(folder))
 
 
 def _write_json(path: Path, content: dict[str, object]) -> None:

@@ -3,7 +3,8 @@
 The base language model and the two encoders depend on nothing else in the recipe; whoever has them
 need not train them again. A folder of parts is model.safetensors with the tensors of one or more
 of them by native name (but those that are never computed with), and the vocabulary; a finished
-model's folder is one too.
+model's folder is one too. Where a finished model goes on, its adapters are parts as well: each has
+its LoRA, and the projectors that it is used with.
 Leaves out: whole models (export.py, start_from.py) and stages under way (loop.py).
 """
 
@@ -20,14 +21,28 @@ from tokenizers import Tokenizer as RawTokenizer
 
 from core.errors import BadModelError
 from core.training.architecture import is_run
-from core.training.export import base_tensors, stored
+from core.training.export import base_tensors, load_adapter, save_adapter, stored
 from core.training.learner import Learner
 
+_IMAGE: Final = "model.embed_tokens_extend.image_embed."
+_AUDIO: Final = "model.embed_tokens_extend.audio_embed."
 # The stage that makes a part, and how its tensors' names begin.
 PARTS: Final[dict[str, tuple[str, ...]]] = {
     "text": ("model.embed_tokens.", "model.layers.", "model.norm."),
-    "vision_encoder": ("model.embed_tokens_extend.image_embed.img_processor.",),
-    "speech_encoder": ("model.embed_tokens_extend.audio_embed.encoder.",),
+    "vision_encoder": (f"{_IMAGE}img_processor.",),
+    "speech_encoder": (f"{_AUDIO}encoder.",),
+}
+# The stages that a LoRA or its projectors learn in, and how these projectors' tensors' names begin.
+ADAPTER_STAGES: Final[dict[str, tuple[str, ...]]] = {
+    "vision": ("vision_projector", "vision_joint", "vision", "vision_pairs", "vision_speech"),
+    "speech": ("speech_projector", "speech"),
+}
+PROJECTORS: Final[dict[str, tuple[str, ...]]] = {
+    "vision": (
+        *(f"{_IMAGE}{name}" for name in ("img_projection_", "global_img", "sub_img")),
+        *(f"{_AUDIO}{name}_proj_for_vision_speech." for name in ("up", "down")),
+    ),
+    "speech": tuple(f"{_AUDIO}{name}_proj_for_speech." for name in ("up", "down")),
 }
 FILE_NAME: Final = "model.safetensors"
 
@@ -38,10 +53,17 @@ def save_parts(
     """Write the parts that these stages made, in bfloat16, in place of those that are there.
 
     Args:
-        stages: keys of PARTS.
+        stages: of the recipe; those of adapters mean the whole adapter.
         folder: made if need be.
     """
-    prefixes = tuple(prefix for stage in stages for prefix in PARTS[stage])
+    made = frozenset(stages)
+    adapters = [name for name, learned in ADAPTER_STAGES.items() if made.intersection(learned)]
+    prefixes = tuple(
+        prefix
+        for names, kept in ((PARTS, made.intersection(PARTS)), (PROJECTORS, adapters))
+        for name in kept
+        for prefix in names[name]
+    )
     tensors = {
         name: stored(tensor)
         for name, tensor in base_tensors(learner).items()
@@ -50,12 +72,16 @@ def save_parts(
     folder.mkdir(parents=True, exist_ok=True)
     save_file(tensors, folder / FILE_NAME, {"format": "pt"})
     tokenizer.save(str(folder / "tokenizer.json"))
+    for name in adapters:
+        save_adapter(learner, name, folder)
 
 
 @torch.no_grad()
-def load_parts(learner: Learner, folder: Path) -> frozenset[str]:
+def load_parts(learner: Learner, folder: Path, with_adapters: bool = False) -> frozenset[str]:
     """Give the learner every part that the folder has.
 
+    Args:
+        with_adapters: adapters too; they fit the base and the encoders that they learned with.
     Returns:
         The stages that made them.
     Raises:
@@ -66,18 +92,27 @@ def load_parts(learner: Learner, folder: Path) -> frozenset[str]:
     try:
         with safe_open(folder / FILE_NAME, "pt") as kept:
             there = set(kept.keys())
-            for stage, prefixes in PARTS.items():
+            for part, prefixes in (PARTS | PROJECTORS if with_adapters else PARTS).items():
                 names = [name for name in own if name.startswith(prefixes) and is_run(name)]
                 if not there.issuperset(names):
                     continue
                 for name in names:
                     own[name].copy_(kept.get_tensor(name))
-                found.add(stage)
+                if part in PROJECTORS:
+                    load_adapter(learner, part, folder)
+                found.update(ADAPTER_STAGES.get(part, (part,)))
     except (OSError, SafetensorError, RuntimeError) as error:
         raise BadModelError(_problem(folder)) from error
     if not found:
         raise BadModelError(_problem(folder))
     return frozenset(found)
+
+
+def stages_of(stages: Iterable[str]) -> frozenset[str]:
+    """All that had a hand in the parts that these stages made."""
+    made = frozenset(stages)
+    learned = [each for each in ADAPTER_STAGES.values() if made.intersection(each)]
+    return made.intersection(PARTS).union(*learned)
 
 
 def _problem(folder: Path) -> str:

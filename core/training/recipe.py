@@ -12,7 +12,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Final
 
@@ -29,7 +29,7 @@ from core.training.learner import Learner
 from core.training.loop import is_finished, learn
 from core.training.materials import Materials
 from core.training.packages import missing_packages, missing_sentence
-from core.training.parts import PARTS, load_parts, save_parts
+from core.training.parts import PARTS, load_parts, save_parts, stages_of
 from core.training.record import write_record
 from core.training.stages import STAGES
 from core.training.start_from import start_from, tokenizer_of
@@ -101,8 +101,9 @@ def main(argv: Sequence[str]) -> int:
             print(error, file=sys.stderr)
             return 2
         print(f"{name}: {figures}", flush=True)
-        if name in PARTS:
-            _keep_parts(course, raw, names[: number + 1], folder, earlier)
+        if name in _kept_stages(options):
+            made = [each for each in names[: number + 1] if each in _kept_stages(options)]
+            _keep_parts(course, raw, made, folder / "parts", earlier, options.start_from)
     if course.goes_on.union(names).issuperset(STAGES):
         export(course.learner, raw, options.out)
         write_record(folder, names, options.out, earlier)
@@ -124,28 +125,38 @@ def _load_earlier(learner: Learner, options: argparse.Namespace) -> dict[str, Pa
         start_from(learner, options.start_from)
         earlier = dict.fromkeys(STAGES, options.start_from)
     for folder in options.parts_from:
-        earlier |= dict.fromkeys(load_parts(learner, folder), folder)
+        # Adapters without the model that they belong to would be begun anew in any case.
+        found = load_parts(learner, folder, with_adapters=bool(options.start_from))
+        earlier |= dict.fromkeys(found, folder)
     return earlier
+
+
+def _kept_stages(options: argparse.Namespace) -> Collection[str]:
+    """Those whose results are kept apart: of adapters only where a whole model goes on."""
+    return STAGES if options.start_from else PARTS
 
 
 def _keep_parts(
     course: Course,
     raw: RawTokenizer,
-    names: Sequence[str],
-    folder: Path,
+    made: Sequence[str],
+    out: Path,
     earlier: Mapping[str, Path],
+    model: Path | None,
 ) -> None:
-    """Write the parts that are finished, those begun with among them, and what their stages said.
+    """Write what differs from the model that the run began with, and what its stages said.
 
     Args:
-        names: the stages that were run until now.
-        folder: where they are kept.
+        made: the stages that were run until now.
+        out: a folder beside their checkpoints.
         earlier: from `_load_earlier`.
+        model: what it began with, if with a whole one.
     """
-    save_parts(course.learner, raw, course.goes_on.union(names) & set(PARTS), folder / "parts")
-    run = [name for name in names if name in PARTS]
-    begun_with = {name: earlier[name] for name in PARTS if name in earlier}
-    write_record(folder, run, folder / "parts", begun_with)
+    others = {name for name, folder in earlier.items() if folder != model}
+    save_parts(course.learner, raw, others.union(made), out)
+    belonging = stages_of(others.union(made))
+    begun_with = {name: folder for name, folder in earlier.items() if name in belonging}
+    write_record(out.parent, made, out, begun_with)
 
 
 def check_tools() -> None:
@@ -197,7 +208,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="take the base and the encoders that are in this folder, a finished model's or the "
         "parts of an earlier run, and train the rest; given again, what another folder has comes "
-        "in place of it, and beside --start-from in place of that model's, whose adapters go on",
+        "in place of it, and beside --start-from, adapters too, in place of what that model has",
     )
     parser.add_argument(
         "--minutes", type=float, default=math.inf, help="fewer steps, to be done in this time"

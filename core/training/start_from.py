@@ -9,14 +9,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from peft import set_peft_model_state_dict
-from safetensors.torch import load_file
 from tokenizers import Tokenizer as RawTokenizer
 
 from core.checkpoint import open_checkpoint
 from core.errors import BadModelError
 from core.training.architecture import ADAPTER_RANKS
-from core.training.export import base_tensors
+from core.training.export import adapter_file, base_tensors, load_adapter
 from core.training.learner import Learner
 from core.training.vocabulary import CONTROL_TOKENS
 
@@ -50,13 +48,11 @@ def start_from(learner: Learner, folder: Path) -> None:
         BadModelError: the folder holds no whole model, or one of another architecture.
     """
     checkpoint = open_checkpoint(folder)
-    adapters = {
-        name: folder / f"{name}-lora" / "adapter_model.safetensors" for name in ADAPTER_RANKS
-    }
     own = base_tensors(learner)
     theirs = {name: tensor.shape for name, tensor in checkpoint.base_tensors.items()}
     differing = theirs.items() ^ {(name, tuple(tensor.shape)) for name, tensor in own.items()}
-    is_whole = checkpoint.layout == "native" and all(path.is_file() for path in adapters.values())
+    has_adapters = all(adapter_file(name, folder).is_file() for name in ADAPTER_RANKS)
+    is_whole = checkpoint.layout == "native" and has_adapters
     if differing or not is_whole:
         raise BadModelError(
             f"{folder} is not a model of this recipe: give a folder that launch.py train wrote."
@@ -64,5 +60,5 @@ def start_from(learner: Learner, folder: Path) -> None:
     with torch.no_grad():
         for name, tensor in own.items():
             tensor.copy_(checkpoint.tensor(name))
-    for name, path in adapters.items():
-        set_peft_model_state_dict(learner.peft, load_file(path), adapter_name=name)
+    for name in ADAPTER_RANKS:
+        load_adapter(learner, name, folder)

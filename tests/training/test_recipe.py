@@ -19,7 +19,7 @@ from core.loader import load_model
 from core.router import ROUTES, InputMode
 from core.tokenizer import Tokenizer
 from core.training import architecture, course, recipe, speech_stages, vision_stages, vocabulary
-from core.training.export import base_tensors
+from core.training.export import base_tensors, export
 from core.training.materials import Materials, clip_at
 from core.training.parts import PARTS
 from core.training.recipe import NEEDS, main
@@ -226,28 +226,39 @@ def test_parts_of_two_runs_are_put_together(run: Run) -> None:
 
 
 @pytest.mark.espeak
-def test_a_finished_model_goes_on_with_a_part_in_place_of_its_own(run: Run) -> None:
-    """What the part does not have, the adapters among it, is the finished model's."""
-    other, work = run.out.with_name("other"), run.work.with_name("going-on")
+def test_what_differs_from_a_finished_model_is_kept_apart_and_found_again(run: Run) -> None:
+    """An encoder from elsewhere and an adapter that learned on, in place of the model's own."""
+    other, out, work = (run.out.with_name(name) for name in ("other", "further", "furthering"))
+    shutil.copytree(run.work / "materials", work / "materials")
     other.mkdir()
     shutil.copy(run.work / "parts" / "tokenizer.json", other)
     weights = load_file(run.work / "parts" / "model.safetensors")
     seen = {name: kept + 1 for name, kept in weights.items() if ".img_processor." in name}
     save_file(seen, other / "model.safetensors", {"format": "pt"})
-    begun_with = ["--start-from", str(run.out), "--work", str(work)]
-    alone = recipe._parser().parse_args(begun_with)
-    options = recipe._parser().parse_args([*begun_with, "--parts-from", str(other)])
-    assert recipe._checkpoint_folder(options) != recipe._checkpoint_folder(alone)
-    course, unmixed = (
-        recipe._course(each, Tokenizer(recipe._vocabulary(each).to_str()))
-        for each in (options, alone)
+    command = ["--start-from", str(run.out), "--work", str(work)]
+    further = ["speech", "--parts-from", str(other), "--out", str(out), *BARE]
+    assert main([*command, *further]) == 0
+    (kept,) = work.glob("from-*/parts")
+    assert {path.name for path in kept.glob("*-lora")} == {"speech-lora"}
+    parts, built = (load_file(at / "model.safetensors") for at in (kept, out))
+    projector = {name for name in built if "_proj_for_speech." in name}
+    assert set(parts) == {*seen, *projector}
+    assert recorded(kept) == ["speech_projector", "speech", "speech"]
+    has_record = [name for name in STAGES if name != "vision_encoder"]
+    assert recorded(out) == [*has_record, "speech"]
+
+    alone, with_parts = (
+        recipe._parser().parse_args([*command, *also]) for also in ([], ["--parts-from", str(kept)])
     )
-    earlier = recipe._load_earlier(course.learner, options)
-    assert earlier == dict.fromkeys(STAGES, run.out) | {"vision_encoder": other}
-    recipe._load_earlier(unmixed.learner, alone)
-    before = unmixed.learner.causal_lm.state_dict()
-    after = course.learner.causal_lm.state_dict()
-    assert {name for name in before if not torch.equal(before[name], after[name])} == set(seen)
+    assert recipe._checkpoint_folder(alone) != recipe._checkpoint_folder(with_parts)
+    course = recipe._course(with_parts, Tokenizer(recipe._vocabulary(with_parts).to_str()))
+    earlier = recipe._load_earlier(course.learner, with_parts)
+    replaced = dict.fromkeys(("vision_encoder", "speech_projector", "speech"), kept)
+    assert earlier == dict.fromkeys(STAGES, run.out) | replaced
+    again = run.out.with_name("again-further")
+    export(course.learner, recipe._vocabulary(with_parts), again)
+    for name in ("model.safetensors", "speech-lora/adapter_model.safetensors"):
+        assert (again / name).read_bytes() == (out / name).read_bytes()
 
 
 @pytest.mark.espeak
