@@ -88,7 +88,7 @@ def load_parts(learner: Learner, folder: Path, with_adapters: bool = False) -> f
         BadModelError: the folder has no part of the recipe's own architecture.
     """
     own = base_tensors(learner)
-    found = set()
+    found: set[str] = set()
     try:
         with safe_open(folder / FILE_NAME, "pt") as kept:
             there = set(kept.keys())
