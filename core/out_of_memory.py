@@ -5,7 +5,17 @@ Leaves out: what people are told (engine.py).
 
 from __future__ import annotations
 
+from typing import Final
+
 import torch
+
+# torch's allocators of Windows and of a GPU, and Linux's own when it allocates or maps a file.
+WORDS: Final = (
+    "not enough memory",
+    "out of memory",
+    "can't allocate memory",
+    "Cannot allocate memory",
+)
 
 
 def is_out_of_memory(error: Exception) -> bool:
@@ -13,6 +23,4 @@ def is_out_of_memory(error: Exception) -> bool:
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     text = str(error)
-    return isinstance(error, RuntimeError) and (
-        "not enough memory" in text or "out of memory" in text
-    )
+    return isinstance(error, RuntimeError) and any(words in text for words in WORDS)

@@ -133,6 +133,7 @@ def test_progress_that_nobody_can_see_spoils_nothing(error: Exception, native_fo
         OSError(errno.ENOMEM, "Cannot allocate memory"),
         OSError(errno.EMFILE, "Too many open files"),
         RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes"),
+        RuntimeError("unable to mmap 9 bytes from file <f>: Cannot allocate memory (12)"),
     ],
 )
 def test_a_machine_that_lacks_something_does_not_lose_what_was_prepared(
