@@ -58,11 +58,9 @@ def save_parts(
     """
     made = frozenset(stages)
     adapters = [name for name, learned in ADAPTER_STAGES.items() if made.intersection(learned)]
+    named = PARTS | PROJECTORS
     prefixes = tuple(
-        prefix
-        for names, kept in ((PARTS, made.intersection(PARTS)), (PROJECTORS, adapters))
-        for name in kept
-        for prefix in names[name]
+        prefix for part in (*made.intersection(PARTS), *adapters) for prefix in named[part]
     )
     tensors = {
         name: stored(tensor)

@@ -152,9 +152,11 @@ def _keep_parts(
         earlier: from `_load_earlier`.
         model: what it began with, if with a whole one.
     """
-    others = {name for name, folder in earlier.items() if folder != model}
-    save_parts(course.learner, raw, others.union(made), out)
-    belonging = stages_of(others.union(made))
+    changed = {name for name, folder in earlier.items() if folder != model}.union(made)
+    if "vision_joint" in made:  # the encoder learns there too
+        changed.add("vision_encoder")
+    save_parts(course.learner, raw, changed, out)
+    belonging = stages_of(changed)
     begun_with = {name: folder for name, folder in earlier.items() if name in belonging}
     write_record(out.parent, made, out, begun_with)
 

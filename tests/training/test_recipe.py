@@ -262,6 +262,19 @@ def test_what_differs_from_a_finished_model_is_kept_apart_and_found_again(run: R
 
 
 @pytest.mark.espeak
+def test_an_encoder_that_learned_with_its_projector_is_kept_too(run: Run) -> None:
+    options = recipe._parser().parse_args(["--start-from", str(run.out), "--work", str(run.work)])
+    raw = recipe._vocabulary(options)
+    course = recipe._course(options, Tokenizer(raw.to_str()))
+    earlier = recipe._load_earlier(course.learner, options)
+    out = run.work / "kept"
+    recipe._keep_parts(course, raw, ["vision_joint"], out, earlier, run.out)
+    seen = {name for name in load_file(out / "model.safetensors") if ".img_processor." in name}
+    assert len(seen) > 5 * architecture.NUM_VISION_LAYERS
+    assert "vision_encoder" in recorded(out)
+
+
+@pytest.mark.espeak
 def test_parts_of_another_vocabulary_are_refused(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
