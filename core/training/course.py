@@ -124,7 +124,7 @@ MakeDialogue = Callable[[random.Random, Split], Dialogue]
 
 
 class DialogueBatches:
-    """A stage's dialogues as batches: always the same ones for the same step.
+    """A stage's dialogues as batches: always the same ones for the same step and materials.
 
     Args:
         course: knows the media and the vocabulary.
@@ -143,7 +143,7 @@ class DialogueBatches:
         """What one step learns."""
         number, part = divmod(step, NUM_PARTS)
         if number != self._pool[0]:
-            rng = random.Random(f"{self._draw}-{number}")
+            rng = random.Random(f"{self._draw}-{self._course.materials.first + number}")
             self._pool = number, self._rows(rng, "train", self._num_rows * NUM_PARTS)
         return pooled_batches(self._pool[1], part, self._pad_id)
 

@@ -258,8 +258,8 @@ class Materials:
         num_pictures, num_clips: for training.
         num_held_out: of each kind, for validation.
         progress: is told what is made, how many are done, of how many.
-        first: number of the first clip for training, sheet and picture of a word: a model that
-            learns on learns most from what it has not met.
+        first: number of the first clip for training, sheet and picture of a word, and where
+            dialogues begin: a model that learns on learns most from what it has not met.
     """
 
     def __init__(
@@ -271,7 +271,7 @@ class Materials:
         progress: Progress,
         first: int = 0,
     ) -> None:
-        self._folder, self._first = folder, first
+        self._folder, self.first = folder, first
         self._num: dict[Split, tuple[int, int]] = {
             "train": (num_pictures, num_clips),
             "held_out": (num_held_out, num_held_out),
@@ -332,7 +332,7 @@ class Materials:
     def _word_numbers(self) -> tuple[int, ...]:
         """Of the first scenes with a word behind those that are drawn whatever they show."""
         num = self.num_pictures("train")
-        numbers = (n for n in count(num + self._first) if scene_at("train", n).word)
+        numbers = (n for n in count(num + self.first) if scene_at("train", n).word)
         return tuple(islice(numbers, max(1, round(num * WORD_PICTURES_SHARE))))
 
     def _word_pictures(self) -> Pictures:
@@ -341,7 +341,7 @@ class Materials:
             make = partial(_word_chunk, numbers)
             folder = self._folder / "word-pictures"
             self._words = make_pictures(
-                folder, "words", "train", len(numbers), make, self._progress, self._first
+                folder, "words", "train", len(numbers), make, self._progress, self.first
             )
             self._places = {number: place for place, number in enumerate(numbers)}
         return self._words
@@ -354,9 +354,9 @@ class Materials:
                 "practice sheets",
                 "train",
                 int(self.num_pictures("train") * SHEETS_SHARE),
-                partial(_sheet_chunk, self._first),
+                partial(_sheet_chunk, self.first),
                 self._progress,
-                self._first,
+                self.first,
             )
         return self._sheets
 
@@ -364,6 +364,6 @@ class Materials:
         """The clips of a split."""
         if split not in self._clips:
             folder, (num_scenes, num) = self._folder / f"clips-{split}", self._num[split]
-            first = self._first if split == "train" else 0
+            first = self.first if split == "train" else 0
             self._clips[split] = make_clips(folder, split, num, num_scenes, self._progress, first)
         return self._clips[split]

@@ -247,8 +247,8 @@ def _add_amounts(parser: argparse.ArgumentParser) -> None:
         type=not_negative,
         default=0,
         metavar="N",
-        help="number of the first clip, sheet of text and picture of a word to learn from: a model "
-        "that goes on learns most from new ones (default: 0)",
+        help="number of the first clip, sheet of text and picture of a word to learn from, and "
+        "where dialogues begin: a model that goes on learns most from new ones (default: 0)",
     )
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: all)")
     parser.add_argument("--seed", type=int, default=0, help="of the first weights (default: 0)")

@@ -34,11 +34,11 @@ RECORD = {
 }
 
 
-def a_course(folder: Path) -> Course:
+def a_course(folder: Path, first: int = 0) -> Course:
     return Course(
         random_learner(),
         Tokenizer(small_raw_tokenizer().to_str()),
-        Materials(folder, 0, 0, 0, lambda *_: None),
+        Materials(folder, 0, 0, 0, lambda *_: None, first),
     )
 
 
@@ -55,6 +55,16 @@ def test_stages_that_draw_alike_learn_and_are_asked_the_same(tmp_path: Path) -> 
         assert not all(a.ids.equal(b.ids) for a, b in zip(first, third, strict=True))
     first, second = one.held_out(12), same.held_out(12)
     assert all(torch.equal(a.ids, b.ids) for a, b in zip(first, second, strict=True))
+
+
+def test_a_model_that_goes_on_learns_other_dialogues_and_is_asked_the_same(tmp_path: Path) -> None:
+    begun, gone_on = (
+        DialogueBatches(a_course(tmp_path, first), "a", typed, 8) for first in (0, 1000)
+    )
+    for one, other in zip(begun.of_step(0), gone_on.of_step(0), strict=True):
+        assert not torch.equal(one.ids, other.ids)
+    for one, other in zip(begun.held_out(12), gone_on.held_out(12), strict=True):
+        assert torch.equal(one.ids, other.ids)
 
 
 def test_both_arms_of_an_ablation_have_one_loss_before_they_part(tmp_path: Path) -> None:
