@@ -27,9 +27,11 @@ from transformers import (
 from core.checkpoint import num_vision_layers_used
 from core.inputs import Picture, Sound
 from core.key_map import AUDIO, IMAGE
+from core.quantize import PlainWeight, Weight
 from core.router import AudioProjector
 
 TensorReader = Callable[[str], torch.Tensor]
+WeightReader = Callable[[str], Weight]
 # Called between crops and windows; what it raises ends the encoding.
 Check = Callable[[], None]
 
@@ -56,16 +58,19 @@ class VisionEncoder:
     Args:
         config: the architecture.
         read: gives a tensor by native name, on the device and in the type to compute in.
+        read_linear: gives a matrix of a layer, by native name with `.weight`.
     """
 
-    def __init__(self, config: Phi4MultimodalConfig, read: TensorReader) -> None:
+    def __init__(
+        self, config: Phi4MultimodalConfig, read: TensorReader, read_linear: WeightReader
+    ) -> None:
         # The last layer, the norm and the pooling head behind it do not reach the feature.
         used = copy.deepcopy(config.vision_config)
         used.num_hidden_layers = num_vision_layers_used(config)
         with torch.device("meta"):
             siglip = Phi4MultimodalVisionModel._from_config(used, attn_implementation="sdpa")
         siglip.post_layernorm = siglip.head = None
-        self._siglip = _filled(siglip, f"{IMAGE}img_processor.", read)
+        self._siglip = _filled(siglip, f"{IMAGE}img_processor.", read, read_linear)
         self._row_end = read(f"{IMAGE}sub_img_feature_extensor").flatten()
         self._middle = read(f"{IMAGE}global_img_feature_extensor").flatten()
         self._project = Projector(read, f"{IMAGE}img_projection_up", f"{IMAGE}img_projection_down")
@@ -122,14 +127,17 @@ class AudioEncoder:
     Args:
         config: the architecture.
         read: gives a tensor by native name, on the device and in the type to compute in.
+        read_linear: gives a matrix of a layer, by native name with `.weight`.
     """
 
-    def __init__(self, config: Phi4MultimodalConfig, read: TensorReader) -> None:
+    def __init__(
+        self, config: Phi4MultimodalConfig, read: TensorReader, read_linear: WeightReader
+    ) -> None:
         with torch.device("meta"):
             conformer = Phi4MultimodalAudioModel._from_config(
                 copy.deepcopy(config.audio_config), attn_implementation="sdpa"
             )
-        self._conformer = _filled(conformer, f"{AUDIO}encoder.", read)
+        self._conformer = _filled(conformer, f"{AUDIO}encoder.", read, read_linear)
         self._projectors = {
             name: Projector(read, f"{AUDIO}up_proj_for_{key}", f"{AUDIO}down_proj_for_{key}")
             for name, key in _PROJECTORS.items()
@@ -138,7 +146,7 @@ class AudioEncoder:
 
     def encode(self, sound: Sound, projector: AudioProjector, check: Check) -> torch.Tensor:
         """One sound's embeddings, shape (num_tokens, hidden)."""
-        weight = self._conformer.embed.out.weight
+        weight = self._conformer.embed.conv[0].weight
         frames = torch.from_numpy(sound.log_mel).to(weight.device, weight.dtype)
         num_tokens = math.ceil(frames.shape[0] / self._frames_per_token)
         is_long = num_tokens > _WINDOW_NUM_TOKENS
@@ -179,7 +187,25 @@ def _tiled(crops: torch.Tensor, num_down: int, num_across: int) -> torch.Tensor:
     return grid.transpose(1, 2).flatten(2, 3).flatten(0, 1)
 
 
-def _filled(module: nn.Module, prefix: str, read: TensorReader) -> Any:
+class PackedLinear(nn.Module):
+    """A linear whose matrix is packed, in place of one of transformers' own.
+
+    Args:
+        weight: shape (out, in).
+    """
+
+    def __init__(self, weight: Weight) -> None:
+        super().__init__()
+        self._weight = weight
+        self.bias: nn.Parameter | None = None  # shape (out,); given afterwards, as a linear's is
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """x (..., in) -> (..., out)."""
+        product = self._weight.multiply(x)
+        return product if self.bias is None else product.add_(self.bias)
+
+
+def _filled(module: nn.Module, prefix: str, read: TensorReader, read_linear: WeightReader) -> Any:
     """A module built without memory, given its tensors one at a time, ready to compute.
 
     Typed loosely, as transformers describes neither its modules' parts nor their calls.
@@ -187,9 +213,20 @@ def _filled(module: nn.Module, prefix: str, read: TensorReader) -> Any:
     owners = dict(module.named_modules())
     for name in list(module.state_dict()):
         # Put in place by hand: load_state_dict walks through the whole module for every tensor.
-        owner, _, leaf = name.rpartition(".")
+        path, _, leaf = name.rpartition(".")
+        owner = owners[path]
+        if isinstance(owner, nn.Linear) and leaf == "weight":
+            _give_matrix(module, path, read_linear(prefix + name))
+            continue
         tensor = read(prefix + name)
-        is_parameter = leaf in owners[owner]._parameters
-        value = nn.Parameter(tensor, requires_grad=False) if is_parameter else tensor
-        setattr(owners[owner], leaf, value)
+        value = nn.Parameter(tensor, requires_grad=False) if leaf in owner._parameters else tensor
+        setattr(module.get_submodule(path), leaf, value)
     return module.eval()
+
+
+def _give_matrix(module: nn.Module, path: str, weight: Weight) -> None:
+    """Let the linear at a path multiply by a matrix; one that is packed takes its place."""
+    if isinstance(weight, PlainWeight):
+        module.get_submodule(path).weight = nn.Parameter(weight.dequantize(), requires_grad=False)
+    else:
+        module.set_submodule(path, PackedLinear(weight))

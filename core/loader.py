@@ -36,6 +36,7 @@ from core.prepared import (
     prepared_folder,
     remove_damaged,
 )
+from core.quantize import Weight
 from core.rope import Rope
 from core.router import AdapterName
 from core.sources import CheckpointSource, Source
@@ -123,8 +124,8 @@ class _Loader:
             self._options,
             dict(checkpoint.adapters),
             token_embeddings,
-            VisionEncoder(config, self._read),
-            AudioEncoder(config, self._read),
+            VisionEncoder(config, self._read, self._encoder_linear),
+            AudioEncoder(config, self._read, self._encoder_linear),
             decoder,
         )
         self._count(self._num_tensors - self._num_done)  # those that are never read
@@ -146,6 +147,11 @@ class _Loader:
         base = self._source.linear(name)
         self._count(1)
         return RoutedLinear(base, loras)
+
+    def _encoder_linear(self, name: str) -> Weight:
+        weight = self._source.encoder_linear(name)
+        self._count(1)
+        return weight
 
     def _lora(self, adapter: AdapterName, linear: str) -> LoraFactors:
         down = self._source.lora_factor(LoraKey(adapter, linear, "A"))

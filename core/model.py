@@ -1,7 +1,7 @@
 """A model on one device: embed a prompt, feed it to the decoder, get logits.
 
 The decoder's linears are what is quantised, with their LoRAs in 8 bits and a large output matrix
-beside the exact one; embeddings, norms, encoders and projectors are not.
+beside the exact one; embeddings, norms and projectors are not, encoders in int8 where it is quick.
 Leaves out: loading (loader.py), scheduling and chunking (engine.py), sampling (sampler.py).
 """
 

@@ -39,7 +39,7 @@ from core.quantize import Weight, restored
 from core.sources import Source
 
 LOGGER: Final = logging.getLogger(__name__)
-FORMAT: Final = 2  # of these files; another one is another folder
+FORMAT: Final = 3  # of these files; another one is another folder
 INDEX: Final = "index.json"
 FILE_BYTES: Final = 512 * 2**20  # about so much is collected before a file is written
 NUM_SPOTS: Final = 16  # of a model's file that are looked at,
@@ -166,6 +166,10 @@ class PreparedSource:
         """The output matrix, whose exact tensor has this name, packed."""
         return self._weight(f"{name}.coarse")
 
+    def encoder_linear(self, name: str) -> Weight:
+        """A matrix of an encoder's layer by native name with `.weight`, packed or not."""
+        return self._weight(name)
+
     def _weight(self, name: str) -> Weight:
         return restored(self._pieces[name]["kind"], self._tensors(name), self._dtype)
 
@@ -261,6 +265,10 @@ class Recorder:
     def coarse_head(self, name: str) -> Weight:
         """The output matrix, whose exact tensor has this name, packed."""
         return self._kept(f"{name}.coarse", self._source.coarse_head(name))
+
+    def encoder_linear(self, name: str) -> Weight:
+        """A matrix of an encoder's layer by native name with `.weight`, packed or not."""
+        return self._kept(name, self._source.encoder_linear(name))
 
     def discard(self) -> None:
         """The load failed or was interrupted: leave nothing behind."""

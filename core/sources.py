@@ -5,7 +5,7 @@ Leaves out: putting them together (loader.py), the files (checkpoint.py, prepare
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
 import torch
 
@@ -14,7 +14,10 @@ from core.config import ModelOptions, Quantization
 from core.int4_weight import has_fast_int4_cpu
 from core.key_map import LoraKey
 from core.nf4_weight import is_nf4_quick
-from core.quantize import Weight, quantize
+from core.quantize import Int8RowsWeight, Weight, is_int8_quick, quantize
+
+# Numbers in a matrix from which on an encoder's rows are sooner rounded and multiplied in int8.
+INT8_ROWS_LEAST_NUMBERS: Final = 2**20
 
 
 class Source(Protocol):
@@ -35,6 +38,9 @@ class Source(Protocol):
 
     def coarse_head(self, name: str) -> Weight:
         """The output matrix, whose exact tensor has this name, packed."""
+
+    def encoder_linear(self, name: str) -> Weight:
+        """A matrix of an encoder's layer by native name with `.weight`, packed or not."""
 
 
 class CheckpointSource:
@@ -73,6 +79,18 @@ class CheckpointSource:
     def coarse_head(self, name: str) -> Weight:
         """The output matrix, whose exact tensor has this name, packed."""
         return self._packed(self.tensor(name), self._coarse_kind, "lm_head")
+
+    def encoder_linear(self, name: str) -> Weight:
+        """A matrix of an encoder's layer: in int8 where it is quick and the matrix is large.
+
+        Encoders are given hundreds of rows at once, which 4 bits would have to be unpacked for.
+        """
+        matrix = self.tensor(name)
+        may_be_packed = self._quantization != "none" and self._device.type == "cpu"
+        is_large = matrix.numel() >= INT8_ROWS_LEAST_NUMBERS
+        if may_be_packed and is_large and is_int8_quick(self._dtype):
+            return Int8RowsWeight(matrix, self._dtype)
+        return self._packed(matrix, "none", name)
 
     @property
     def _coarse_kind(self) -> Quantization:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from core import nf4_weight
+from core import nf4_weight, sources
 from core.config import ModelOptions
+from core.encoders import PackedLinear
 from core.hub import BUNDLED_FOLDER
 from core.loader import load_model
+from core.model import Model
 from core.training.cases import cases
 from tests.benchmarks import fidelity
 
@@ -40,6 +42,21 @@ def test_rows_are_in_int8_only_inside() -> None:
     with fidelity.in_int8(False):
         assert nf4_weight.INT8_LEAST_ROWS > 1e9
     assert before == (nf4_weight.INT8_LEAST_ROWS, nf4_weight.INT8_LEAST_NUMBERS)
+
+
+def test_encoders_are_in_int8_only_inside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "is_int8_quick", lambda _: True)
+    options = ModelOptions("float32", "nf4", "cpu")
+    with fidelity.encoders_in_int8():
+        assert has_packed_encoders(load_model(BUNDLED_FOLDER, options))
+    assert not has_packed_encoders(load_model(BUNDLED_FOLDER, options))
+
+
+def has_packed_encoders(model: Model) -> bool:
+    encoders = model._vision_encoder._siglip, model._audio_encoder._conformer
+    has = [any(isinstance(each, PackedLinear) for each in it.modules()) for it in encoders]
+    assert len(set(has)) == 1
+    return has[0]
 
 
 def test_a_cpu_without_the_fused_kernel_is_told(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 WIDTH_IN: Final = 10.0
+HEIGHT_IN: Final = 4.2  # of each of its two parts
 DOTS_PER_INCH: Final = 120
 
 
@@ -26,17 +27,13 @@ def plot_ablation(record: Mapping[str, Any], path: Path) -> None:
     from matplotlib import pyplot
 
     has_tuning = "fine_tuning" in record
+    heights = [HEIGHT_IN] * (2 if has_tuning else 1)
     figure, axes = pyplot.subplots(
-        1,
-        2 if has_tuning else 1,
-        figsize=(WIDTH_IN, 4.2),
-        width_ratios=[3, 2] if has_tuning else [1],
-        squeeze=False,
-        layout="constrained",
+        len(heights), figsize=(WIDTH_IN, sum(heights)), squeeze=False, layout="constrained"
     )
     _routes(axes[0][0], record)
     if has_tuning:
-        _fine_tuning(axes[0][1], record["fine_tuning"])
+        _fine_tuning(axes[1][0], record["fine_tuning"])
     figure.savefig(path, dpi=DOTS_PER_INCH)
     pyplot.close(figure)
 
@@ -78,12 +75,14 @@ def _fine_tuning(axes: Any, table: Mapping[str, Mapping[str, float]]) -> None:
     names = list(table[labels[0]])
     width = 0.8 / len(labels)
     for index, label in enumerate(labels):
-        places = [position + (index - 1) * width for position in range(len(names))]
+        aside = (index - (len(labels) - 1) / 2) * width
+        places = [position + aside for position in range(len(names))]
         bars = axes.bar(places, [100 * table[label][name] for name in names], width, label=label)
         axes.bar_label(bars, fmt="%.0f", fontsize=8)
-    axes.set_xticks(range(len(names)), [name.replace(" ", "\n") for name in names])
-    axes.set_ylim(0, 112)
-    axes.set_title("Learning to hear: a LoRA, or the whole base", fontsize=10)
-    axes.legend(fontsize=8, ncols=len(labels), loc="upper center", frameon=False)
+    axes.set_xticks(range(len(names)), names)
+    axes.set_ylim(0, 108)
+    title = "Right replies in % after learning to hear: a LoRA, or the whole base"
+    axes.set_title(title, fontsize=10)
+    axes.legend(fontsize=8, loc="upper right", frameon=False)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)

@@ -4,8 +4,8 @@
 
 Feeds held-out questions with their right replies and compares the distributions that predict each
 token of a reply: their mean KL divergence from bfloat16's, and how often the likeliest token is the
-same. The bundled model's matrices are too small to be multiplied in int8 by themselves; here they
-are. Needs a CPU with AVX512-BF16.
+same. The bundled model's matrices are too small to be multiplied in int8 by themselves, the
+decoder's and the encoders'; here they are. Needs a CPU with AVX512-BF16.
 Leaves out: how often replies are right (launch.py eval --compare).
 """
 
@@ -23,7 +23,7 @@ from unittest.mock import patch
 
 import torch
 
-from core import nf4_weight
+from core import nf4_weight, sources
 from core.config import ModelOptions, Quantization
 from core.hub import BUNDLED_FOLDER
 from core.loader import load_model
@@ -34,7 +34,10 @@ from core.tokenizer import Tokenizer
 from core.training.cases import Case, cases
 from core.training.command import positive
 
-SKILLS: Final = ("text", "translation, typed", "picture questions", "printed words")
+SKILLS: Final = (
+    *("text", "translation, typed", "picture questions", "printed words"),
+    *("transcription, unseen voices", "spoken questions"),
+)
 SEED: Final = 1
 Scores = list[torch.Tensor]  # of each case: log probabilities, (reply tokens, vocab)
 
@@ -67,12 +70,13 @@ def compared(
     asked: Sequence[Case], load: Callable[[Quantization], Model]
 ) -> dict[str, dict[str, float]]:
     """Every packing against none: "kl" in nats, "same" as a share of the replies' tokens."""
-    reference = scores(load("none"), asked)
-    packed = load("nf4")
+    reference, packed = scores(load("none"), asked), load("nf4")
     with in_int8(False):
         found = {"NF4": scores(packed, asked)}
     with in_int8(True):
         found["NF4, prompts in int8"] = scores(packed, asked)
+    with in_int8(False), encoders_in_int8():
+        found["NF4, encoders in int8"] = scores(load("nf4"), asked)
     with in_int8(False), patch.object(packed, "options", replace(packed.options, kv_cache="int8")):
         found["NF4, keys and values in int8"] = scores(packed, asked)
     return {name: apart(reference, each) for name, each in found.items()}
@@ -80,12 +84,19 @@ def compared(
 
 @contextmanager
 def in_int8(is_on: bool) -> Iterator[None]:
-    """Inside, all rows of every size are multiplied in int8, or none are."""
+    """Inside, all rows of every size are multiplied in int8 by the decoder's NF4, or none are."""
     rows, numbers = (1, 0) if is_on else (2**62, 2**62)
     with (
         patch.object(nf4_weight, "INT8_LEAST_ROWS", rows),
         patch.object(nf4_weight, "INT8_LEAST_NUMBERS", numbers),
     ):
+        yield
+
+
+@contextmanager
+def encoders_in_int8() -> Iterator[None]:
+    """Inside, models are loaded whose encoders are in int8."""
+    with patch.object(sources, "INT8_ROWS_LEAST_NUMBERS", 0):
         yield
 
 

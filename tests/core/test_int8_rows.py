@@ -61,6 +61,14 @@ def test_a_token_is_multiplied_the_same_alone_and_beside_others() -> None:
         assert torch.equal(int8_product(row[None], *matrix())[0], together[index])
 
 
+def test_so_many_tokens_that_they_are_taken_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = tokens(41)
+    rows[::3, 5] = 300.0
+    at_once = int8_product(rows, *matrix())
+    monkeypatch.setattr(int8_rows, "ROWS_AT_ONCE", 20)
+    assert torch.equal(int8_product(rows, *matrix()), at_once)
+
+
 def test_a_token_of_zeros_stays_one_and_types_are_kept() -> None:
     rows = torch.zeros(20, NUM_IN, dtype=torch.bfloat16)
     product = int8_product(rows, *matrix())

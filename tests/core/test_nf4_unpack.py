@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -81,16 +82,21 @@ def test_where_machine_code_cannot_be_kept_it_is_made_anew(
 ) -> None:
     make = numba.njit
 
-    def njit(signature: str, **how: Any) -> Any:
+    made: list[str] = []
+
+    def njit(signature: str | None, **how: Any) -> Any:
         if how.get("cache"):
             raise RuntimeError("cannot cache function: no locator available")
+        made.append(signature or "")
         return make(signature, **how)
 
     monkeypatch.setattr(numba, "njit", njit)
+    monkeypatch.delitem(sys.modules, "core.nf4_unpack_loop", raising=False)
     matrix = random_matrix(32, 64)
     weight = Nf4Weight(matrix, torch.bfloat16)
     levels, _ = unpacked(weight._codes, weight._state.absmax, weight._state.code)
     assert levels.shape == (32, 64)
+    assert len(made) > 3
 
 
 @pytest.mark.parametrize("is_quick", [True, False])

@@ -15,7 +15,7 @@ from transformers import Phi4MultimodalConfig
 
 from core import loader, prepared, sources
 from core.config import ModelOptions, Quantization
-from core.encoders import AudioEncoder, TensorReader
+from core.encoders import AudioEncoder, TensorReader, WeightReader
 from core.loader import load_model
 from core.model import Model
 from core.nf4_weight import Nf4Weight
@@ -234,11 +234,13 @@ def test_two_starts_at_once_do_not_disturb_each_other(
 ) -> None:
     kept_in = prepared_folder(native_folder, OPTIONS)
 
-    def meanwhile(config: Phi4MultimodalConfig, read: TensorReader) -> AudioEncoder:
+    def meanwhile(
+        config: Phi4MultimodalConfig, read: TensorReader, read_linear: WeightReader
+    ) -> AudioEncoder:
         with monkeypatch.context() as patch:
             patch.setattr(loader, "AudioEncoder", AudioEncoder)
             load_model(native_folder, OPTIONS)
-        return AudioEncoder(config, read)
+        return AudioEncoder(config, read, read_linear)
 
     with monkeypatch.context() as patch:
         patch.setattr(loader, "AudioEncoder", meanwhile)

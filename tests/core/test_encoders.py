@@ -1,0 +1,101 @@
+"""Encoders whose matrices are in int8: nearly the same embeddings, and which models have them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from core import loader, sources
+from core.config import ModelOptions, Quantization
+from core.encoders import PackedLinear
+from core.loader import load_model
+from core.model import Model
+from core.prepared import prepared_folder
+from core.quantize import Int8RowsWeight
+from core.router import InputMode
+from tests.core.reference import prompt
+
+MODES = [mode for mode in InputMode if mode != InputMode.LANGUAGE]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty cache of prepared models, which small ones are not kept in."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def quick_int8(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Any CPU is quick at int8, and no matrix too small for it."""
+    with monkeypatch.context() as patch:
+        patch.setattr(sources, "is_int8_quick", lambda _: True)
+        patch.setattr(sources, "INT8_ROWS_LEAST_NUMBERS", 0)
+        yield
+
+
+def loaded(folder: Path, quantization: Quantization = "int8") -> Model:
+    return load_model(folder, ModelOptions("float32", quantization, "cpu"))
+
+
+def num_packed(model: Model) -> int:
+    modules = (*model._vision_encoder._siglip.modules(), *model._audio_encoder._conformer.modules())
+    return sum(isinstance(module, PackedLinear) for module in modules)
+
+
+def media_of(model: Model, mode: InputMode) -> torch.Tensor:
+    """Embeddings of what is shown and said."""
+    inputs = prompt(mode)
+    return model.embed(inputs)[(inputs.token_ids >= 310)]
+
+
+def error(ours: torch.Tensor, exact: torch.Tensor) -> float:
+    """The difference's size in units of the exact one's."""
+    return float((ours - exact).norm() / exact.norm())
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.usefixtures("quick_int8")
+def test_embeddings_are_nearly_those_of_the_exact_encoders(
+    mode: InputMode, native_folder: Path
+) -> None:
+    packed, exact = loaded(native_folder), loaded(native_folder, "none")
+    assert num_packed(packed) > 10
+    assert num_packed(exact) == 0
+    ours, theirs = (media_of(model, mode) for model in (packed, exact))
+    assert 1e-4 < error(ours, theirs) < 0.05
+
+
+def test_a_bias_is_added() -> None:
+    weight = Int8RowsWeight(torch.eye(32), torch.float32)
+    linear = PackedLinear(weight)
+    rows = torch.ones(40, 32)
+    assert torch.allclose(linear(rows), rows, atol=1e-2)
+    linear.bias = torch.nn.Parameter(torch.arange(32.0), requires_grad=False)
+    assert torch.allclose(linear(rows), rows + torch.arange(32), atol=1e-2)
+
+
+def test_small_matrices_and_slow_machines_go_without(
+    native_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "is_int8_quick", lambda _: True)
+    assert num_packed(loaded(native_folder)) == 0
+    monkeypatch.setattr(sources, "INT8_ROWS_LEAST_NUMBERS", 0)
+    monkeypatch.setattr(sources, "is_int8_quick", lambda _: False)
+    assert num_packed(loaded(native_folder)) == 0
+
+
+@pytest.mark.usefixtures("quick_int8")
+def test_the_next_start_finds_them_packed(
+    native_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loader, "SMALL_MODEL", 0)
+    first = loaded(native_folder)
+    assert prepared_folder(native_folder, first.options).is_dir()
+    monkeypatch.setattr(sources, "quantize", lambda *_: pytest.fail("packed again"))
+    again = loaded(native_folder)
+    assert num_packed(again) == num_packed(first)
+    for mode in MODES:
+        assert torch.equal(media_of(again, mode), media_of(first, mode))
