@@ -39,11 +39,11 @@ def test_a_product_is_off_by_little() -> None:
     assert errors(tokens(40)).max() < 0.02
 
 
-@pytest.mark.parametrize("size", [10.0, 127.0, 1270.0])
+@pytest.mark.parametrize("size", [10.0, 25.0, 127.0, 1270.0])
 def test_a_number_that_towers_over_its_token_does_not_drown_the_others(size: float) -> None:
     rows = tokens(40)
     rows[::3, 0] = size
-    assert errors(rows, slice(1, None)).max() < 0.05
+    assert errors(rows, slice(1, None)).max() < 0.07
 
 
 def test_without_the_second_token_it_would(monkeypatch: pytest.MonkeyPatch) -> None:
