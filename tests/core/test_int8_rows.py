@@ -43,7 +43,7 @@ def test_a_product_is_off_by_little() -> None:
 def test_a_number_that_towers_over_its_token_does_not_drown_the_others(size: float) -> None:
     rows = tokens(40)
     rows[::3, 0] = size
-    assert errors(rows, slice(1, None)).max() < 0.07
+    assert errors(rows, slice(1, None)).max() < 0.1  # what NF4 costs
 
 
 def test_without_the_second_token_it_would(monkeypatch: pytest.MonkeyPatch) -> None:
