@@ -18,7 +18,7 @@ from core.scratch import scratch
 
 LARGEST: Final = 127
 # Largest step, of the mean size of a token's numbers: rounding then moves them by at most some 7 %
-# of that. NF4 moves a matrix by 9 % of its length. What comes out of a gate is ordinarily as uneven.
+# of that. NF4 moves a matrix by 9 % of its length. What comes out of a gate is often as uneven.
 LARGEST_STEP: Final = 0.25
 # What is between rounding and the product's type takes ten times an int8 row: it stays in a cache.
 ROWS_AT_ONCE: Final = 512

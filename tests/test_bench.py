@@ -65,7 +65,14 @@ def test_every_measure_is_taken_and_the_last_line_is_all_of_them(
     assert not list(scratch.iterdir()), "packed weights are removed again"
 
 
-WRONG = [["--runs", "0"], ["--layers", "x"], ["--what"], ["--peers"], ["--peers", "vllm"]]
+WRONG = [
+    ["--runs", "0"],
+    ["--layers", "x"],
+    ["--what"],
+    ["--peers"],
+    ["--peers", "vllm"],
+    ["--only-peers"],
+]
 
 
 @pytest.mark.parametrize("wrong", WRONG)
@@ -92,24 +99,33 @@ def test_other_engines_are_measured_beside_a_checkpoint_of_the_real_size(
 
     def compared(loaded: object, model: Path, peers: Sequence[Peer], *_: object) -> object:
         assert model.samefile(tiny)
-        measured = {"name": peers[0].name, "measures": {"a token, text": measure}}
-        return [measured, *({"name": peer.name, "error": "no room"} for peer in peers[1:])]
+        return [
+            {"name": peer.name, "measures": {"a token, text": measure}}
+            if peer.name == first
+            else {"name": peer.name, "error": "no room"}
+            for peer in peers
+        ]
+
+    first = wanted[0] if isinstance(wanted[0], str) else wanted[0].name
 
     monkeypatch.setattr(bench, "compare", compared)
-    monkeypatch.setattr(bench, "measure", lambda folder, num_runs: None)
+    monkeypatch.setattr(bench, "measure", lambda *_: pytest.fail("not asked for"))
     monkeypatch.setattr(bench, "machine_probe", dict)
     monkeypatch.setattr(bench, "in_words", lambda probe: ())
     monkeypatch.setattr(bench, "tables", lambda record: tables({"peers": record["peers"]}))
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     (scratch / "random-2-layers").symlink_to(tiny)
-    options = ["--full", "--layers", "2", "--folder", str(scratch), "--peers", *named]
-    assert bench.main(options) == 0
+    kept = tmp_path / "kept.json"
+    options = ["--full", "--layers", "2", "--folder", str(scratch), "--json", str(kept)]
+    assert bench.main([*options, "--only-peers", "--peers", *named]) == 0
     printed = capsys.readouterr().out
     names = [peer if isinstance(peer, str) else peer.name for peer in wanted]
     assert f"| {names[0]} | a token, text | 100 ms | 50 ms | 2.00 |" in printed
     assert all(f"| {name} | not measured |" in printed for name in names[1:])
-    assert [each["name"] for each in json.loads(printed.splitlines()[-1])["peers"]] == names
+    record = json.loads(printed.splitlines()[-1])
+    assert [each["name"] for each in record["peers"]] == names
+    assert json.loads(kept.read_text(encoding="utf-8")) == record
 
 
 def test_the_random_checkpoints_tokenizer_has_the_real_control_tokens() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from core.training.ablation import markdown_tables
 from core.training.evaluate import markdown_table, weights_sha256
-from tests.benchmarks import first_token, weights
+from tests.benchmarks import first_token, tables, weights
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 README: Final = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -64,6 +64,11 @@ def test_table_is_the_measurement_that_is_shipped(benchmark: ModuleType) -> None
     name = benchmark.__name__.rpartition(".")[2]
     measured = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
     assert benchmark.markdown_table(measured) in README
+
+
+def test_table_of_other_engines_is_the_measurement_that_is_shipped() -> None:
+    measured = json.loads((RESULTS / "peers.json").read_text(encoding="utf-8"))
+    assert tables.markdown_table(measured) in README
 
 
 @pytest.mark.parametrize("path", re.findall(r"\]\((?!http)([^)#]+)\)", README))

@@ -1,11 +1,12 @@
 """`launch.py bench`: how fast models load and answer on this machine.
 
-    python3 launch.py bench [--full [--peers]] [--json FILE]
+    python3 launch.py bench [--full [--peers [--only-peers]]] [--json FILE]
 
 Measures the bundled model, and with --full a random checkpoint of the real model's size, which is
 written first (11 GB); with --peers other engines beside it, each in an environment of its own that
 is made first. Everything is measured in one run, beside what the machine reads and
-multiplies in the same minutes. Prints tables and, as its last line, one JSON object.
+multiplies in the same minutes. Prints tables and, as its last line, one JSON object, which a file
+gets as it grows.
 """
 
 from __future__ import annotations
@@ -48,6 +49,8 @@ def main(argv: Sequence[str]) -> int:
     options = parser.parse_args(argv)
     if options.peers and not options.full:
         parser.error("--peers needs --full: no other engine runs the bundled model")
+    if options.only_peers and not options.peers:
+        parser.error("--only-peers needs --peers")
     name, folder = "bundled", BUNDLED_FOLDER
     if options.full:
         name, folder = "full", options.folder / f"random-{options.layers}-layers"
@@ -58,15 +61,25 @@ def main(argv: Sequence[str]) -> int:
     record: dict[str, Any] = {**_about(), "machine": machine_probe()}
     options.folder.mkdir(parents=True, exist_ok=True)
     with packed_weights_in(options.folder):
-        record[name] = measure(folder, options.runs)
+        if not options.only_peers:
+            record[name] = measure(folder, options.runs)
+            _keep(record, options.json)
         if options.peers:
-            loaded = loaded_from(folder)  # packed by now
-            record["peers"] = compare(loaded, folder, options.peers, options.folder, options.runs)
+            loaded = loaded_from(folder)
+            record["peers"] = []
+            for peer in options.peers:
+                more = compare(loaded, folder, [peer], options.folder, options.runs)
+                record["peers"] += more
+                _keep(record, options.json)
     print("\n".join([*tables(record), "", *in_words(record["machine"])]))
     print(json.dumps(record))
-    if options.json:
-        options.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return 0
+
+
+def _keep(record: dict[str, Any], path: Path | None) -> None:
+    """Write what was measured so far: a long run may be stopped."""
+    if path:
+        path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 @contextmanager
@@ -155,6 +168,9 @@ def _parser() -> argparse.ArgumentParser:
         + ", ".join(map(_word, PEERS))
         + "; each "
         "is installed in a folder of its own first, and llama.cpp is built: up to half an hour",
+    )
+    parser.add_argument(
+        "--only-peers", action="store_true", help="measure ours beside other engines, and no more"
     )
     parser.add_argument("--runs", type=_positive, default=5, help="of each measure (default: 5)")
     parser.add_argument(

@@ -104,6 +104,11 @@ def _loading(figures: Mapping[str, Any]) -> Iterator[str]:
     return _table(["start", "ready after", "peak memory", "resident"], rows)
 
 
+def markdown_table(record: Mapping[str, Any]) -> str:
+    """The README's table of other engines, from what `--only-peers --json` wrote."""
+    return "\n".join(_peers(record["peers"]))
+
+
 def _peers(peers: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """What each peer was measured at, and how many times as fast ours is."""
     rows = [
