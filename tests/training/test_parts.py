@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,8 +23,6 @@ from core.training.materials import Materials
 from core.training.parts import FILE_NAME, PARTS, load_parts, save_parts
 from core.training.start_from import tokenizer_of
 from tests.training import random_learner, small_raw_tokenizer, without_compiler
-
-NEXT_PARTS = BUNDLED_FOLDER.with_name("parts")
 
 
 def nothing(what: str, num_done: int, num_all: int) -> None:
@@ -57,20 +55,18 @@ def test_the_vocabulary_comes_along(tmp_path: Path) -> None:
     assert tokenizer_of(tmp_path).to_str() == small_raw_tokenizer().to_str()
 
 
-def learner_with(folders: Sequence[Path]) -> Learner:
-    """A learner with the bundled vocabulary and these folders' parts, one after the other."""
+def bundled_learner() -> Learner:
+    """A learner with the bundled vocabulary, base and encoders."""
     with pytest.MonkeyPatch.context() as patch:
         without_compiler(patch)
-        learner = Learner(tokenizer_of(folders[0]), 0, "cpu")
-    assert load_parts(learner, folders[0]) == set(PARTS)
-    for folder in folders[1:]:
-        assert load_parts(learner, folder) == {"text", "vision_encoder"}
+        learner = Learner(tokenizer_of(BUNDLED_FOLDER), 0, "cpu")
+    assert load_parts(learner, BUNDLED_FOLDER) == set(PARTS)
     return learner
 
 
-def share_right(folders: Sequence[Path], make: Callable[[random.Random], Dialogue]) -> float:
+def share_right(make: Callable[[random.Random], Dialogue]) -> float:
     """Of 200 held-out dialogues without media: replies of a base whose every token is likeliest."""
-    learner, tokenizer = learner_with(folders), Tokenizer(tokenizer_of(folders[0]).to_str())
+    learner, tokenizer = bundled_learner(), Tokenizer(tokenizer_of(BUNDLED_FOLDER).to_str())
     course = Course(learner, tokenizer, Materials(BUNDLED_FOLDER, 0, 0, 0, nothing))
     encode, rng = course.row_encoder("held_out").encode, random.Random("shipped")
     batches = collate_by_length(
@@ -84,33 +80,16 @@ def share_right(folders: Sequence[Path], make: Callable[[random.Random], Dialogu
     return shares_right(batches, hits)["exact"]
 
 
-@pytest.mark.parametrize("folders", [[BUNDLED_FOLDER], [BUNDLED_FOLDER, NEXT_PARTS]])
-def test_shipped_bases_answer_held_out_text(folders: list[Path]) -> None:
-    assert share_right(folders, lambda rng: Dialogue((text_turn(rng, "held_out"),))) > 0.94
+def test_the_shipped_base_answers_held_out_text() -> None:
+    assert share_right(lambda rng: Dialogue((text_turn(rng, "held_out"),))) > 0.94
 
 
-def test_the_base_that_waits_reads_scenes_told_in_words_better_than_the_bundled_one() -> None:
+def test_the_shipped_base_reads_scenes_told_in_words() -> None:
     def told(rng: random.Random) -> Dialogue:
         first, *_ = described_picture(rng, "held_out")
         return Dialogue((Turn((first.question,), first.answer),))
 
-    bundled, waiting = (
-        share_right(folders, told) for folders in ([BUNDLED_FOLDER], [BUNDLED_FOLDER, NEXT_PARTS])
-    )
-    assert waiting > bundled + 0.05
-
-
-def test_the_encoder_that_waits_is_another_one() -> None:
-    learner = learner_with([BUNDLED_FOLDER])
-    before = kept(learner)
-    assert load_parts(learner, NEXT_PARTS) == {"text", "vision_encoder"}
-    moved = {
-        name for name, tensor in kept(learner).items() if not torch.equal(tensor, before[name])
-    }
-    prefixes = (*PARTS["text"], *PARTS["vision_encoder"])
-    assert moved
-    assert all(name.startswith(prefixes) for name in moved)
-    assert any(name.startswith(PARTS["vision_encoder"]) for name in moved)
+    assert share_right(told) > 0.72  # the one before it was right in seven of ten
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a safetensors file"])
