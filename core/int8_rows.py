@@ -5,7 +5,7 @@ rest, as it does in some channels of large models, the steps are too coarse for 
 rounding left is multiplied too, as a second token. Rounding adds little to what NF4 costs anyway.
 Every sum is of whole numbers and exact: a token's product is the same whatever is beside it.
 Leaves out: where the matrix comes from (nf4_unpack.py) and when this is chosen (nf4_weight.py,
-quantize.py).
+sources.py).
 """
 
 from __future__ import annotations

@@ -80,7 +80,8 @@ def test_ours_and_a_peers_answers_are_taken_in_turns(
     for num in twins.layers:
         (tmp_path / f"text-twin-{num}-layers").mkdir()
     wrong = replace(echo, name="wrong", script="with_nothing.py", cases=("text", "speech"))
-    found = compare.compare(loaded_from(folder), folder, (both, twins, wrong), tmp_path, 2)
+    peers = both, twins, wrong
+    found = list(compare.compare(loaded_from(folder), folder, peers, tmp_path, 2))
     assert [each["name"] for each in found] == ["echo", "twins", "wrong"]
     assert "with_nothing.py" in found[2]["error"]
     measures = found[0]["measures"]

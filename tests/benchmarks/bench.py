@@ -67,9 +67,8 @@ def main(argv: Sequence[str]) -> int:
         if options.peers:
             loaded = loaded_from(folder)
             record["peers"] = []
-            for peer in options.peers:
-                more = compare(loaded, folder, [peer], options.folder, options.runs)
-                record["peers"] += more
+            for found in compare(loaded, folder, options.peers, options.folder, options.runs):
+                record["peers"].append(found)
                 _keep(record, options.json)
     print("\n".join([*tables(record), "", *in_words(record["machine"])]))
     print(json.dumps(record))

@@ -18,7 +18,8 @@ from typing import Any, Final
 WIDTH_IN: Final = 9.0
 ROW_IN: Final = 0.26
 DOTS_PER_INCH: Final = 120
-SMALLEST, LARGEST = 0.4, 12.0  # ratios that are shown
+TICKS: Final = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
+SHOWN: Final = (0.5, 2.0)  # ratios that the picture reaches in any case
 
 
 def main(argv: Sequence[str]) -> int:
@@ -64,8 +65,10 @@ def plot_peers(peers: Sequence[Mapping[str, Any]], path: Path) -> None:
     axes.set_yticks(places, names, fontsize=8)
     axes.invert_yaxis()
     axes.set_xscale("log")
-    axes.set_xlim(SMALLEST, LARGEST)
-    ticks = (0.5, 1, 2, 5, 10)
+    ratios = [each["ratio"] for peer in measured for each in peer["measures"].values()]
+    every = [*SHOWN, *ratios]
+    axes.set_xlim(min(every) / 1.2, max(every) * 1.2)  # room for the numbers
+    ticks = [tick for tick in TICKS if min(every) <= tick <= max(every)]
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
     axes.axvline(1, color="black", linewidth=0.8)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from threading import Thread
 
-import pytest
 import torch
 
 from core.scratch import scratch
@@ -21,9 +20,14 @@ def test_it_is_used_again_and_grows() -> None:
     assert scratch("a", (1,), torch.int8).data_ptr() == grown.data_ptr()
 
 
-@pytest.mark.parametrize("name", ["b", "c"])
-def test_names_do_not_share(name: str) -> None:
-    assert scratch("a", (8,), torch.int8).data_ptr() != scratch(name, (8,), torch.int8).data_ptr()
+def test_names_do_not_share() -> None:
+    assert scratch("a", (8,), torch.int8).data_ptr() != scratch("b", (8,), torch.int8).data_ptr()
+
+
+def test_what_was_made_for_inference_serves_elsewhere_too() -> None:
+    with torch.inference_mode():
+        scratch("made inside", (8,), torch.float32)
+    assert scratch("made inside", (8,), torch.float32).copy_(torch.ones(8)).sum() == 8
 
 
 def test_threads_do_not_share() -> None:

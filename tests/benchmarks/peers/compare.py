@@ -7,7 +7,7 @@ minute. Leaves out: how a peer is installed and asked (process.py).
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -31,8 +31,8 @@ Times = dict[str, dict[str, list[float]]]  # by measure, by who took them: milli
 
 def compare(
     loaded: Loaded, model: Path, peers: Sequence[Peer], folder: Path, num_runs: int
-) -> list[dict[str, Any]]:
-    """Measure ours beside each peer; one that cannot be had is told, and the others go on.
+) -> Iterator[dict[str, Any]]:
+    """Measure ours beside one peer after the other; one that cannot be had is told, and they go on.
 
     Args:
         loaded: ours, of the checkpoint in `model`.
@@ -40,15 +40,13 @@ def compare(
         folder: for environments and twins.
         num_runs: of each measure, after a warm-up; medians are kept.
     """
-    found = []
     for peer in peers:
         print(f"  {peer.name}", flush=True)
         try:
-            found.append(_compared(loaded, model, peer, folder, num_runs))
+            yield _compared(loaded, model, peer, folder, num_runs)
         except PeerError as error:
             print(f"  {peer.name} is left out: {error}", flush=True)
-            found.append({"name": peer.name, "error": str(error)})
-    return found
+            yield {"name": peer.name, "error": str(error)}
 
 
 def _compared(
