@@ -12,7 +12,7 @@ import pytest
 
 from core.training.ablation import markdown_tables
 from core.training.evaluate import markdown_table, weights_sha256
-from tests.benchmarks import first_token, tables, weights
+from tests.benchmarks import fidelity, first_token, tables, weights
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 README: Final = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -59,7 +59,7 @@ def test_no_adapter_answers_more_than_the_routers_choice() -> None:
         assert row[ablation["right"][name]] == max(row.values()), name
 
 
-@pytest.mark.parametrize("benchmark", [first_token, weights])
+@pytest.mark.parametrize("benchmark", [fidelity, first_token, weights])
 def test_table_is_the_measurement_that_is_shipped(benchmark: ModuleType) -> None:
     name = benchmark.__name__.rpartition(".")[2]
     measured = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
