@@ -37,6 +37,7 @@ from core.training.learner import (
 )
 from core.training.loop import Schedule, Stage
 from core.training.materials import Materials
+from core.training.nf4_base import base_matrices, is_of_base, round_to_nf4
 
 NUM_VALIDATION: Final = 256
 GOING_ON_SHARE: Final = 0.5  # of the learning rate, for a model that is finished already
@@ -180,6 +181,8 @@ def dialogue_stage(
         draw: stages with the same one learn and are asked the same dialogues (default: the name).
     """
     learner = course.learner
+    if not any(map(is_of_base, parameters)):  # frozen for good: what is served from now on
+        round_to_nf4(base_matrices(learner))
     dialogues = DialogueBatches(course, draw or name, make, batch_size)
     if learns_encoder:
         course.pictures.clear()  # what earlier stages kept is not what this encoder will say

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from core.training.described import described_pair, described_picture, spelled_out
+from core.training.described import described_pair, described_picture, looked_up, spelled_out
 from core.training.exchange import Exchange, Split
 from core.training.items import COLOURS, Scene, counted
 from core.training.memory import is_told, sample_chain
@@ -23,7 +23,7 @@ from core.training.prompts import (
     translate,
 )
 from core.training.scene_list import scene_at
-from core.training.scenes import ask_about
+from core.training.scenes import ask_about, ask_to_look_up
 from core.training.translation import LANGUAGES, sample_translation
 from core.training.world import WORKED_OUT, sample_exchange
 
@@ -49,6 +49,9 @@ COLOURS_SHARE: Final = 0.06  # of picture dialogues: "how many red shapes?", "an
 # and a word is copied from the first answer.
 FOLLOW_UPS_OF_SHAPES: Final = (0, 1, 3, 5)
 FOLLOW_UPS_OF_A_WORD: Final = (0, 0, 0, 1)
+# A description has dozens of words to learn from, a look-up one: these are learned together.
+LOOK_UPS_SHARE: Final = 0.6  # of the dialogues about shapes that are learned from
+NUM_LOOK_UPS: Final = (4, 6, 8)
 UserPart = str | PictureRef | SoundRef
 
 
@@ -162,6 +165,7 @@ _MAKERS: Final[tuple[tuple[Callable[[random.Random, Split], tuple[Turn, ...]], i
     (chain_turns, 7),
     (partial(_described, described_picture), 45),
     (partial(_described, described_pair), 22),
+    (partial(_described, looked_up), 100),
     (partial(_described, spelled_out), 12),
     (_repeat, 3),
     (_translated, 28),
@@ -189,6 +193,8 @@ def picture_dialogue(rng: random.Random, split: Split, pick: Pick) -> Dialogue:
         first, *others = ask_in_colours(rng, scene)
         turns = [picture_turn(rng, index, first), *(follow_up(rng, other) for other in others)]
         return Dialogue(tuple(turns))
+    if scene.items and split == "train" and rng.random() < LOOK_UPS_SHARE:
+        return _look_ups(rng, index)
     # Now and then the typed question has nothing to do with the picture.
     about = sample_exchange(rng, split) if rng.random() < 0.08 else ask_about(rng, scene)
     turns = [picture_turn(rng, index, about)]
@@ -197,6 +203,14 @@ def picture_dialogue(rng: random.Random, split: Split, pick: Pick) -> Dialogue:
             turns.append(text_turn(rng, split))
         else:
             turns.append(follow_up(rng, ask_about(rng, scene)))
+    return Dialogue(tuple(turns))
+
+
+def _look_ups(rng: random.Random, index: int) -> Dialogue:
+    """A picture of shapes, and many questions that each name what must be found in it."""
+    scene = scene_at("train", index)
+    asked = [ask_to_look_up(rng, scene) for _ in range(rng.choice(NUM_LOOK_UPS))]
+    turns = [picture_turn(rng, index, asked[0]), *(follow_up(rng, each) for each in asked[1:])]
     return Dialogue(tuple(turns))
 
 

@@ -13,6 +13,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -68,6 +69,7 @@ class Stage:
         loss: step number -> loss to minimise.
         validate: -> figures worth watching.
         prepare: makes what the first step needs and may take minutes, such as media.
+        around: step number -> entered while its loss and gradients are computed.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Stage:
     loss: Callable[[int], torch.Tensor]
     validate: Callable[[], dict[str, float]]
     prepare: Callable[[], None] = lambda: None
+    around: Callable[[int], AbstractContextManager[None]] = lambda _: nullcontext()
 
 
 def learn(stage: Stage, folder: Path, limit_s: float = math.inf) -> dict[str, float]:
@@ -138,8 +141,9 @@ def learn(stage: Stage, folder: Path, limit_s: float = math.inf) -> dict[str, fl
 def _take_step(stage: Stage, optimizers: list[Optimizer], step: int) -> torch.Tensor:
     """Learn what one step has to teach; its loss before that, detached."""
     schedule = stage.schedule
-    loss = stage.loss(step)
-    loss.backward()
+    with stage.around(step):
+        loss = stage.loss(step)
+        loss.backward()
     nn.utils.clip_grad_norm_(list(stage.parameters.values()), 1.0)
     for optimizer in optimizers:
         for group in optimizer.param_groups:

@@ -334,9 +334,37 @@ _WORD_MAKERS: Final[tuple[tuple[SceneMaker, float], ...]] = (
 )
 
 
+# Questions whose answer stands beside what they name, wherever in the picture that is.
+_LOOK_UP_MAKERS: Final[tuple[tuple[SceneMaker, float], ...]] = (
+    (_colour_of, 4),
+    (_place_of, 4),
+    (_size_of, 2),
+    (_is_there, 4),
+    (_count_colour, 2),
+    (_count_shape, 2),
+    (_compare_sizes, 2),
+    (_compare_places, 3),
+)
+
+
 def ask_about(rng: random.Random, scene: Scene) -> Exchange:
     """One question about the scene, with its true answer."""
-    makers, weights = zip(*(_WORD_MAKERS if scene.word else _SHAPE_MAKERS), strict=True)
+    return _ask_one_of(_WORD_MAKERS if scene.word else _SHAPE_MAKERS, rng, scene)
+
+
+def ask_to_look_up(rng: random.Random, scene: Scene) -> Exchange:
+    """A question that names a shape or a colour, which must be found before it can be answered.
+
+    Args:
+        scene: one with shapes.
+    """
+    return _ask_one_of(_LOOK_UP_MAKERS, rng, scene)
+
+
+def _ask_one_of(
+    chances: tuple[tuple[SceneMaker, float], ...], rng: random.Random, scene: Scene
+) -> Exchange:
+    makers, weights = zip(*chances, strict=True)
     while True:
         exchange: Exchange | None = rng.choices(makers, weights)[0](rng, scene)
         if exchange is not None:

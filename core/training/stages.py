@@ -17,11 +17,14 @@ Source: section 4 of the Phi-4-Multimodal report (arXiv 2503.01743), at small sc
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Final
 
 from core.training.course import Course, dialogue_stage
 from core.training.dialogues import text_dialogue
 from core.training.loop import Schedule, Stage
+from core.training.nf4_base import base_matrices, rounded
 from core.training.speech_stages import speech, speech_encoder, speech_projector, vision_speech
 from core.training.vision_stages import (
     vision,
@@ -31,9 +34,11 @@ from core.training.vision_stages import (
     vision_projector,
 )
 
+EXACT_SHARE: Final = 0.6  # of the base's steps; in the others NF4 has a say
+
 
 def text(course: Course) -> Stage:
-    """The base language model, on text alone.
+    """The base language model, on text alone; at last with its matrices as NF4 will have them.
 
     A finished one keeps its embeddings: projectors point at them.
     """
@@ -41,7 +46,19 @@ def text(course: Course) -> Stage:
     goes_on = "text" in course.goes_on
     parameters = course.learner.parameters(*layers, *(() if goes_on else embeddings))
     schedule = Schedule(course.steps(4300), course.rate("text", 4e-3), weight_decay=0.05)
-    return dialogue_stage(course, "text", parameters, schedule, 96, text_dialogue)
+    stage = dialogue_stage(course, "text", parameters, schedule, 96, text_dialogue)
+    exact_share = 0.0 if goes_on else EXACT_SHARE
+
+    def around(step: int) -> AbstractContextManager[None]:
+        if step < exact_share * schedule.num_steps:
+            return nullcontext()
+        return rounded(base_matrices(course.learner))
+
+    def validate() -> dict[str, float]:
+        with rounded(base_matrices(course.learner)):
+            return stage.validate()
+
+    return replace(stage, around=around, validate=validate)
 
 
 STAGES: Final[dict[str, Callable[[Course], Stage]]] = {
