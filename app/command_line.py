@@ -80,7 +80,8 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 
 def serve_parser(version: str, commands: Mapping[str, str]) -> Parser:
     """Options of `launch.py` and `launch.py serve`; its help lists every command."""
-    table = "\n".join(f"  {word:<8}{about}" for word, about in commands.items())
+    width = max(map(len, commands)) + 2
+    table = "\n".join(f"  {word:<{width}}{about}" for word, about in commands.items())
     parser = Parser(
         prog="launch.py",
         usage="python3 launch.py [COMMAND] [options]",

@@ -63,6 +63,7 @@ class Case:
         pictures: PNG files.
         sound: a WAV file, 16 kHz mono, or None.
         history: earlier turns, a question and its right reply each.
+        kind: of question, where a skill asks several: "colour" or "place" of a picture.
     """
 
     skill: str
@@ -72,6 +73,7 @@ class Case:
     pictures: tuple[bytes, ...] = ()
     sound: bytes | None = None
     history: tuple[tuple[str, str], ...] = ()
+    kind: str = ""
 
     @property
     def conversation(self) -> Conversation:
@@ -134,7 +136,7 @@ def _text(rng: random.Random, number: int) -> Fields:
     if number % CHAIN_EVERY == CHAIN_EVERY - 1:
         return _chain(rng)
     exchange = sample_exchange(rng, "held_out")
-    return {"prompt": exchange.question, "expected": exchange.answer}
+    return _question(exchange)
 
 
 def _chain(rng: random.Random) -> Fields:
@@ -143,7 +145,11 @@ def _chain(rng: random.Random) -> Fields:
     if is_told((*before, last)) and rng.random() < 0.4:
         before.append(sample_exchange(rng, "held_out"))
     history = tuple((exchange.question, exchange.answer) for exchange in before)
-    return {"prompt": last.question, "expected": last.answer, "history": history}
+    return {**_question(last), "history": history}
+
+
+def _question(exchange: Exchange) -> Fields:
+    return {"prompt": exchange.question, "expected": exchange.answer, "kind": exchange.skill}
 
 
 def _translation(rng: random.Random, number: int) -> Fields:
@@ -160,8 +166,7 @@ def _language(number: int) -> Language:
 def _told(rng: random.Random, number: int) -> Fields:
     """A picture, two, or a word letter by letter, told in words: what an eye would leave to do."""
     makers = described_picture, described_picture, described_pair, spelled_out
-    exchange = makers[number % len(makers)](rng, "held_out")[0]
-    return {"prompt": exchange.question, "expected": exchange.answer}
+    return _question(makers[number % len(makers)](rng, "held_out")[0])
 
 
 def _scene(rng: random.Random, has_word: bool | None = None) -> Scene:
@@ -184,7 +189,7 @@ def _about_two(rng: random.Random, number: int) -> Fields:
 
 def _typed(exchange: Exchange, *scenes: Scene) -> Fields:
     pictures = tuple(picture_bytes(scene) for scene in scenes)
-    return {"prompt": exchange.question, "expected": exchange.answer, "pictures": pictures}
+    return {**_question(exchange), "pictures": pictures}
 
 
 def _transcription(rng: random.Random, number: int, *, group: VoiceGroup) -> Fields:
@@ -198,7 +203,11 @@ def _transcription(rng: random.Random, number: int, *, group: VoiceGroup) -> Fie
 
 def _spoken(rng: random.Random, number: int) -> Fields:
     exchange = sample_spoken(rng, "held_out")
-    return {"expected": exchange.answer, **_sound(rng, exchange.spoken)}
+    return {
+        "expected": exchange.answer,
+        "kind": exchange.skill,
+        **_sound(rng, exchange.spoken),
+    }
 
 
 def _spoken_translation(rng: random.Random, number: int) -> Fields:
@@ -218,6 +227,7 @@ def _spoken_on_picture(rng: random.Random, number: int) -> Fields:
     pictures = tuple(picture_bytes(scene) for scene in scenes)
     return {
         "expected": exchange.answer,
+        "kind": exchange.skill,
         "pictures": pictures,
         **_sound(rng, exchange.spoken),
     }

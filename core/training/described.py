@@ -3,9 +3,6 @@
 A scene is told as the replies tell it, or in short, without its number of shapes and with every
 shape's words in some order of their own: that is how the vision encoder's tokens tell it. Then
 come questions, several about one scene: what is asked for must be found among the rest.
-What only names a thing and asks for what stands beside it has a kind of dialogue of its own: a
-description has dozens of words to learn from, such an answer one or two, and among all the others
-they were never learned.
 Leaves out: scenes and their questions (scenes.py, picture_pairs.py).
 """
 
@@ -19,13 +16,12 @@ from typing import Final
 from core.training.exchange import Exchange, Split
 from core.training.items import PLACES, Item, Scene, describe
 from core.training.picture_pairs import ask_about_two
-from core.training.scenes import ask_about, ask_to_look_up, sample_scene
+from core.training.scenes import ask_about, sample_scene
 
 IN_SHORT_SHARE: Final = 0.6  # of the scenes with shapes
 FOLLOW_UPS: Final = (0, 1, 3, 5)
 FOLLOW_UPS_OF_TWO: Final = (0, 1, 2)
 NO_FOLLOW_UPS: Final = (0,)
-LOOK_UPS_AFTER_THE_FIRST: Final = (3, 5, 7)
 CASES: Final = (str.lower, str.upper)  # of letters told one by one
 SMALL_WORDS: Final = ("at", "the", "on", "in")
 Telling = tuple[str, Callable[[random.Random], Exchange]]  # in words, and what is asked about it
@@ -50,18 +46,6 @@ def described_pair(rng: random.Random, split: Split) -> tuple[Exchange, ...]:
         return telling, partial(ask_about_two, first=first, second=second)
 
     return _asked(rng, split, tell, FOLLOW_UPS_OF_TWO)
-
-
-def looked_up(rng: random.Random, split: Split) -> tuple[Exchange, ...]:
-    """Shapes in words, and many questions that each name what must be found among them."""
-
-    def tell() -> Telling:
-        scene = sample_scene(rng)
-        while len(scene.items) < 2:
-            scene = sample_scene(rng)
-        return told(rng, scene), partial(ask_to_look_up, scene=scene)
-
-    return _asked(rng, split, tell, LOOK_UPS_AFTER_THE_FIRST)
 
 
 def spelled_out(rng: random.Random, split: Split) -> tuple[Exchange, ...]:
@@ -105,7 +89,7 @@ def _asked(
 
 def _after(telling: str, exchange: Exchange) -> Exchange:
     return Exchange(
-        "described",
+        exchange.skill,
         f"{telling} {exchange.question}",
         f"{telling} {exchange.spoken}",
         exchange.answer,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from core.training.described import described_pair, described_picture, looked_up, spelled_out
+from core.training.described import described_pair, described_picture, spelled_out
 from core.training.exchange import Exchange, Split
 from core.training.items import COLOURS, Scene, counted
 from core.training.memory import is_told, sample_chain
@@ -165,7 +165,6 @@ _MAKERS: Final[tuple[tuple[Callable[[random.Random, Split], tuple[Turn, ...]], i
     (chain_turns, 7),
     (partial(_described, described_picture), 45),
     (partial(_described, described_pair), 22),
-    (partial(_described, looked_up), 100),
     (partial(_described, spelled_out), 12),
     (_repeat, 3),
     (_translated, 28),

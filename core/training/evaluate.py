@@ -10,8 +10,9 @@ import argparse
 import hashlib
 import json
 import sys
+import textwrap
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, replace
 from functools import partial
@@ -39,6 +40,7 @@ from core.training.scores import (
     Answer,
     Score,
     identity_line,
+    kinds_line,
     line,
     markdown_table,
     row,
@@ -140,6 +142,7 @@ def evaluate(options: argparse.Namespace, skills: Sequence[str]) -> dict[str, An
             scores = [ask(it, skill, asked, options.num) for it in assistants]
             rows.append(row(*scores))
             print(line(rows[-1]), flush=True)
+            _print_kinds(rows[-1])
             _print_failures(scores)
             if options.show_wrong:
                 _print_wrong(scores[0])
@@ -180,6 +183,11 @@ def _open(model: str | None, options: ModelOptions) -> Any:
     return open_assistant(model, options)
 
 
+def _print_kinds(item: Mapping[str, Any]) -> None:
+    if text := kinds_line(item):
+        print(textwrap.fill(text, 96, initial_indent="    ", subsequent_indent="    "), flush=True)
+
+
 def _print_failures(scores: Sequence[Score]) -> None:
     for item in scores:
         for message in item.failures:
@@ -214,7 +222,7 @@ def _answers(assistant: AnyAssistant, asked: Iterable[Case]) -> Iterator[Answer]
 def _answered(case: Case, turn: AnyTurn) -> Answer:
     for event in turn.events():
         if isinstance(event, TurnFinished):
-            return Answer(case.said, case.expected, event.text)
+            return Answer(case.said, case.expected, event.text, kind=case.kind)
         if isinstance(event, TurnFailed):
-            return Answer(case.said, case.expected, "", failure=event.message)
+            return Answer(case.said, case.expected, "", failure=event.message, kind=case.kind)
     raise AssertionError("a turn ends with its last event")

@@ -26,13 +26,14 @@ MINUS: Final = "−"
 class Answer:
     """What was said, the right reply, and the model's: "" where it gave none, for the reason told.
 
-    A turn that fails counts as a wrong reply.
+    A turn that fails counts as a wrong reply. `kind` is the question's, as in Case.
     """
 
     said: str
     expected: str
     reply: str
     failure: str = ""
+    kind: str = ""
 
     @property
     def is_right(self) -> bool:
@@ -63,6 +64,7 @@ class Score:
         wrong: some of the wrong replies: what was said, expected and replied.
         rights: of every case, whether it was right.
         failures: why turns failed, those that did.
+        kinds: of each kind of question, its name, how many replies were right, of how many.
     """
 
     skill: str
@@ -76,6 +78,7 @@ class Score:
     wrong: tuple[tuple[str, str, str], ...] = ()
     rights: tuple[bool, ...] = ()
     failures: tuple[str, ...] = ()
+    kinds: tuple[tuple[str, int, int], ...] = ()
 
 
 def score(skill: str, answers: Sequence[Answer], counts_words: bool) -> Score:
@@ -97,11 +100,23 @@ def score(skill: str, answers: Sequence[Answer], counts_words: bool) -> Score:
         wrong=tuple(wrong[:MAX_WRONG]),
         rights=rights,
         failures=tuple(answer.failure for answer in answers if answer.failure),
+        kinds=_by_kind(answers),
     )
     if not counts_words:
         return plain
     rate, rate_low, rate_high = word_error_rate(answers)
     return replace(plain, word_error_rate=rate, word_error_low=rate_low, word_error_high=rate_high)
+
+
+def _by_kind(answers: Sequence[Answer]) -> tuple[tuple[str, int, int], ...]:
+    """Each kind's name, right replies and replies, the worst first; nothing where there is one."""
+    rights: dict[str, list[bool]] = {}
+    for answer in answers:
+        rights.setdefault(answer.kind, []).append(answer.is_right)
+    if len(rights) == 1:
+        return ()
+    kinds = ((kind, sum(each), len(each)) for kind, each in rights.items())
+    return tuple(sorted(kinds, key=lambda kind: (kind[1] / kind[2], kind[0])))
 
 
 def wilson_interval(num_right: int, num: int) -> tuple[float, float]:
@@ -178,6 +193,12 @@ def line(item: Mapping[str, Any]) -> str:
     if "compared" in item:
         parts.append(f"{_compared(item)}, difference {_difference(item)}")
     return "   ".join(parts)
+
+
+def kinds_line(item: Mapping[str, Any]) -> str:
+    """How each kind of a row's questions went, the worst first; "" where there is only one."""
+    kinds = item.get("kinds", ())
+    return ", ".join(f"{kind} {100 * right / num:.0f} % of {num}" for kind, right, num in kinds)
 
 
 def identity_line(record: Mapping[str, Any]) -> str:

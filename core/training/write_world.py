@@ -36,6 +36,7 @@ here again replaces them.
 |---|---|
 | `id` | the skill, the seed and a number: unique in all folders of this kind |
 | `skill` | what is tested |
+| `kind` | of question, where the skill has several, or "" |
 | `prompt` | what is typed, or "" |
 | `spoken` | what is said in the clip, or "": for reading, not for the model |
 | `pictures` | PNG files in the order in which they are shown, from this folder on; often none |
@@ -142,6 +143,7 @@ def _write_case(folder: Path, case: Case, seed: int, number: int) -> dict[str, A
     return {
         "id": name,
         "skill": case.skill,
+        "kind": case.kind,
         "prompt": case.prompt,
         "spoken": case.spoken,
         "pictures": pictures,

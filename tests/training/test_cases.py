@@ -76,6 +76,24 @@ def test_a_case_has_the_media_its_skill_names_and_a_right_reply(skill: str) -> N
                 assert opened.format == "PNG"
 
 
+@pytest.mark.parametrize(
+    ("skill", "kinds"),
+    [
+        ("text", {"memory", "capitals"}),
+        ("scenes told in words", {"colour", "place", "two pictures", "read"}),
+        ("picture questions", {"colour", "place", "compare"}),
+        ("spoken questions", {"capitals", "spelling"}),
+        ("spoken questions on a picture", {"colour", "two pictures", "read"}),
+        ("translation, typed", {""}),
+        ("transcription, unseen voices", {""}),
+    ],
+)
+def test_a_case_says_which_kind_of_question_it_is(skill: str, kinds: set[str]) -> None:
+    found = {case_at(skill, 0, number).kind for number in range(80)}
+    assert found >= kinds
+    assert ("" in found) == ("" in kinds)
+
+
 @pytest.mark.parametrize("skill", [skill for skill in SKILLS if skill in VOICES])
 def test_a_skill_is_spoken_by_its_group_of_voices(
     skill: str, silent_speaker: list[tuple[str, VoiceGroup]]

@@ -204,8 +204,26 @@ def test_shapes_are_asked_about_again_and_again_and_words_seldom() -> None:
     words, shapes = lengths[True], lengths[False]
     assert set(words) == {1, 2}
     assert words[1] > 0.6 * words.total()
-    assert set(shapes) == {1, 2, 3, 4, 6}
-    assert shapes[1] < 0.4 * shapes.total()
+    assert set(shapes) == {1, 2, 3, 4, 6, 8}
+    assert shapes[1] < 0.3 * shapes.total()
+
+
+def test_more_than_half_of_what_is_learned_of_shapes_is_looked_up_and_nothing_asked_so() -> None:
+    """The longest dialogues are all look-ups: 8 questions come of nothing else."""
+    shares = []
+    for split in ("train", "held_out"):
+        rng = random.Random(7)
+        made = [picture_dialogue(rng, split, pick) for _ in range(600)]
+        lengths = Counter(len(dialogue.turns) for dialogue in made if has_shapes(dialogue, split))
+        shares.append(lengths[8] / lengths.total())
+    assert 0.1 < shares[0] < 0.3  # a third of 60 % of them
+    assert shares[1] == 0
+
+
+def has_shapes(dialogue: Dialogue, split: Split) -> bool:
+    picture = dialogue.turns[0].user[0]
+    assert isinstance(picture, PictureRef)
+    return not scene_at(split, picture.index).word
 
 
 @pytest.mark.parametrize("split", ["train", "held_out"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from core.training.evaluate import OPTIONS, ask, main, markdown_table, weights_s
 from core.training.packages import Missing
 from core.training.scores import (
     Answer,
+    kinds_line,
     line,
     paired_interval,
     row,
@@ -49,6 +50,21 @@ def test_a_score_counts_right_replies_and_keeps_wrong_ones() -> None:
     assert (found.num, found.exact, found.word_error_rate) == (4, 0.75, None)
     assert found.low < 0.75 < found.high
     assert found.wrong == ((WRONG.said, WRONG.expected, WRONG.reply),)
+
+
+def test_kinds_of_questions_are_told_apart_the_worst_first() -> None:
+    answers = [
+        replace(answer, kind=kind)
+        for kind, answer in (("colour", RIGHT), ("place", WRONG), ("place", RIGHT), ("size", WRONG))
+    ]
+    found = score("picture questions", answers, counts_words=False)
+    assert found.kinds == (("size", 0, 1), ("place", 1, 2), ("colour", 1, 1))
+    assert kinds_line(row(found)) == "size 0 % of 1, place 50 % of 2, colour 100 % of 1"
+
+
+def test_one_kind_of_questions_is_what_its_row_says() -> None:
+    found = row(score("translation, typed", [RIGHT, WRONG], counts_words=False))
+    assert (found["kinds"], kinds_line(found), kinds_line({})) == ((), "", "")
 
 
 @pytest.mark.parametrize(
@@ -139,7 +155,10 @@ def test_a_record_without_an_interval_of_word_errors_has_a_table_too() -> None:
 
 def three(skill: str, num: int, seed: int) -> Iterator[Case]:
     """Cases whose right reply is their number."""
-    return (Case(skill, str(number), f"Say {number}.") for number in range(num))
+    return (
+        Case(skill, str(number), f"Say {number}.", kind="odd" if number % 2 else "even")
+        for number in range(num)
+    )
 
 
 def parrot(conversation: Conversation) -> str:
@@ -153,6 +172,7 @@ def test_cases_are_asked_in_order_with_room_for_long_replies() -> None:
     found = ask(assistant, "text", three("text", 9, 0), 9)
     assert found.exact == pytest.approx(8 / 9)
     assert found.wrong == (("Say 1.", "1", "many"),)
+    assert found.kinds == (("odd", 3, 4), ("even", 5, 5))
     assert [turn.conversation.messages[0].text for turn in assistant.turns] == [
         f"Say {number}." for number in range(9)
     ]

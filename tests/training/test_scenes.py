@@ -11,7 +11,7 @@ import pytest
 
 from core.training.facts import WORDS
 from core.training.items import COLOURS, PLACES, SHAPES, Item, Scene, describe
-from core.training.scenes import MAX_SHAPES, WORDINGS, ask_about
+from core.training.scenes import MAX_SHAPES, WORDINGS, ask_about, ask_to_look_up
 from core.training.scenes import sample_scene as sample
 from core.training.world import Exchange
 
@@ -210,6 +210,20 @@ def test_every_answer_is_true_of_its_scene(skill: str) -> None:
 
 def test_every_question_about_a_scene_has_an_oracle() -> None:
     assert {exchange.skill for _, exchange in asked()} == set(ORACLES)
+
+
+def test_what_is_looked_up_is_named_by_its_shape_or_colour_and_is_true() -> None:
+    rng, skills = random.Random(8), set()
+    named = re.compile("|".join((*SHAPES, *COLOURS)))
+    for _ in range(600):
+        scene = sample(rng)
+        if not scene.items:
+            continue
+        exchange = ask_to_look_up(rng, scene)
+        skills.add(exchange.skill)
+        assert named.search(exchange.question), exchange
+        assert ORACLES[exchange.skill](scene, exchange), (scene, exchange)
+    assert skills == {"colour", "place", "size", "is there", "count", "compare"}
 
 
 @pytest.mark.parametrize("skill", ["is there", "count", "what at", "compare", "read"])

@@ -21,7 +21,7 @@ def made(skill: str, num: int, seed: int) -> Iterator[Case]:
     """Small cases: two pictures, a clip and an earlier turn, or text alone."""
     for number in range(num):
         if skill == "text":
-            yield Case(skill, "Größe.", "Translate: size.", history=HISTORY)
+            yield Case(skill, "Größe.", "Translate: size.", history=HISTORY, kind="words")
         else:
             pictures = (b"one %d" % number, b"two %d" % seed)
             yield Case(skill, "Yes.", "", "Is it so?", pictures, b"clip %d" % number)
@@ -51,6 +51,7 @@ def test_a_line_has_what_a_case_has(tmp_path: Path) -> None:
     assert lines[0] == {
         "id": "text-0-0000",
         "skill": "text",
+        "kind": "words",
         "prompt": "Translate: size.",
         "spoken": "",
         "pictures": [],
