@@ -57,10 +57,11 @@ UserPart = str | PictureRef | SoundRef
 
 @dataclass(frozen=True)
 class Turn:
-    """What the user gives, and the reply to learn."""
+    """What the user gives, the reply to learn, and where it is read from (Exchange.at)."""
 
     user: tuple[UserPart, ...]
     reply: str
+    at: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -173,12 +174,13 @@ _MAKERS: Final[tuple[tuple[Callable[[random.Random, Split], tuple[Turn, ...]], i
 
 def picture_turn(rng: random.Random, index: int, exchange: Exchange) -> Turn:
     """A picture and a typed question about it."""
-    return Turn((PictureRef(index), typed(rng, exchange.question)), exchange.answer)
+    parts = PictureRef(index), typed(rng, exchange.question)
+    return Turn(parts, exchange.answer, exchange.at)
 
 
 def follow_up(rng: random.Random, exchange: Exchange) -> Turn:
     """A typed question about what was shown before."""
-    return Turn((typed(rng, exchange.question),), exchange.answer)
+    return Turn((typed(rng, exchange.question),), exchange.answer, exchange.at)
 
 
 Pick = Callable[[random.Random, Split], int]  # the number of a scene that can be shown
@@ -219,7 +221,7 @@ def pair_dialogue(rng: random.Random, split: Split, pick: Pick) -> Dialogue:
     scenes = [scene_at(split, index) for index in indices]
     pictures = tuple(PictureRef(index) for index in indices)
     first = ask_about_two(rng, *scenes)
-    turns = [Turn((*pictures, typed(rng, first.question)), first.answer)]
+    turns = [Turn((*pictures, typed(rng, first.question)), first.answer, first.at)]
     if rng.random() < 0.4:
         turns.append(follow_up(rng, ask_about_two(rng, *scenes)))
     return Dialogue(tuple(turns))

@@ -5,8 +5,8 @@ Leaves out: how media become embeddings (stages.py).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 import torch
@@ -14,6 +14,7 @@ import torch
 from core.prompt import ASSISTANT, END
 from core.tokenizer import Tokenizer
 from core.training.dialogues import Dialogue, PictureRef, SoundRef, UserPart
+from core.training.slots import NUM_GLOBAL_TOKENS, global_token
 
 NUM_PARTS: Final = 4  # steps that rows are drawn for together
 IGNORED: Final = -100  # the label that cross entropy passes over
@@ -27,12 +28,14 @@ class Row:
         ids: token ids, placeholders included.
         labels: the id to predict at each place, or IGNORED; already shifted by one.
         pictures, sounds: the media's indices, in prompt order.
+        looks: places from which one should be looked at, that one, and how much, 1 in all.
     """
 
     ids: tuple[int, ...]
     labels: tuple[int, ...]
     pictures: tuple[int, ...]
     sounds: tuple[int, ...]
+    looks: tuple[tuple[int, int, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,8 @@ class RowEncoder:
         """One row; each reply and the token that ends it are learned, nothing else."""
         ids: list[int] = []
         learned: list[bool] = []
+        views: list[int] = []  # where each picture's global view begins
+        looks: list[tuple[int, int, float]] = []
 
         def add(new: Sequence[int], learn: bool = False) -> None:
             ids.extend(new)
@@ -74,8 +79,12 @@ class RowEncoder:
             add([self.user])
             for part in turn.user:
                 add(self._part(part, ids[-1]))
+                if isinstance(part, PictureRef):
+                    views.append(len(ids) - NUM_GLOBAL_TOKENS)
             add([self.end, self.assistant])
-            add([*self._text(turn.reply, self.assistant), self.end], learn=True)
+            reply = self._text(turn.reply, self.assistant)
+            looks.extend(_looks(len(ids), len(reply), turn.at, views))
+            add([*reply, self.end], learn=True)
         targets = [id_ if learn else IGNORED for id_, learn in zip(ids, learned, strict=True)]
         parts = [part for turn in dialogue.turns for part in turn.user]
         return Row(
@@ -83,6 +92,7 @@ class RowEncoder:
             labels=tuple(targets[1:]),
             pictures=tuple(part.index for part in parts if isinstance(part, PictureRef)),
             sounds=tuple(part.index for part in parts if isinstance(part, SoundRef)),
+            looks=tuple(looks),
         )
 
     def _text(self, text: str, after: int) -> list[int]:
@@ -98,6 +108,37 @@ class RowEncoder:
                 return self._text(part, after)
 
 
+def _looks(
+    start: int, num: int, at: Sequence[tuple[int, int]], views: Sequence[int]
+) -> Iterator[tuple[int, int, float]]:
+    """Where to look while a reply is said.
+
+    Args:
+        start: where it begins; num: how many tokens it has.
+        at: what it is read from, as in Turn.
+        views: where the pictures' global views begin.
+    """
+    for query in range(start - 1, start + num - 1):  # from a token, the one after it is said
+        for picture, place in at:
+            yield query, views[picture] + global_token(place), 1 / len(at)
+
+
+@dataclass(frozen=True)
+class Looks:
+    """Where the words of replies should look (looking.py).
+
+    Args:
+        where: int64, shape (num, 3): a row, a place in it, and a place before to be looked at.
+        shares: float32, shape (num,): how much of the look, 1 for each row and place.
+    """
+
+    where: torch.Tensor = field(default_factory=lambda: torch.empty(0, 3, dtype=torch.int64))
+    shares: torch.Tensor = field(default_factory=lambda: torch.empty(0))
+
+    def __len__(self) -> int:
+        return len(self.shares)
+
+
 @dataclass(frozen=True)
 class Batch:
     """Rows side by side, padded on the right, where no causal row looks.
@@ -105,12 +146,14 @@ class Batch:
     Args:
         ids, labels: int64, shape (num_rows, num_tokens).
         pictures, sounds: all media's indices, row by row.
+        looks: of all rows.
     """
 
     ids: torch.Tensor
     labels: torch.Tensor
     pictures: tuple[int, ...]
     sounds: tuple[int, ...]
+    looks: Looks = field(default_factory=Looks)
 
 
 def collate(rows: Sequence[Row], pad_id: int) -> Batch:
@@ -124,7 +167,10 @@ def collate(rows: Sequence[Row], pad_id: int) -> Batch:
         labels[index, : len(row.ids)] = torch.tensor(row.labels)
     pictures = tuple(index for row in rows for index in row.pictures)
     sounds = tuple(index for row in rows for index in row.sounds)
-    return Batch(ids, labels, pictures, sounds)
+    looks = [(index, *look) for index, row in enumerate(rows) for look in row.looks]
+    where = torch.tensor([look[:3] for look in looks], dtype=torch.int64).view(-1, 3)
+    shares = torch.tensor([look[3] for look in looks])
+    return Batch(ids, labels, pictures, sounds, Looks(where, shares))
 
 
 def collate_by_length(rows: Sequence[Row], pad_id: int, num_parts: int) -> list[Batch]:

@@ -32,6 +32,8 @@ class Exchange:
         answer: the one right reply.
         is_closed: one of a short list of sayings, which nothing can generalise to: always
             trained, never asked in evaluation.
+        at: where the answer is read from: numbers of pictures, in the order they are shown, and
+            of places in them (items.PLACES).
     """
 
     skill: str
@@ -39,6 +41,7 @@ class Exchange:
     spoken: str
     answer: str
     is_closed: bool = False
+    at: tuple[tuple[int, int], ...] = ()
 
     def belongs_to(self, split: Split) -> bool:
         """Whether training or evaluation may use it.

@@ -29,6 +29,7 @@ from core.training.architecture import (
 )
 from core.training.examples import IGNORED, Batch
 from core.training.locality import begin_local
+from core.training.looking import LOOKING_WEIGHT, run_and_look
 from core.training.media import Clips, Pictures
 from core.training.mel_augment import augment
 
@@ -232,7 +233,8 @@ class Learner:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean cross entropy of the replies, and where the likeliest token is the right one.
 
-        A row that is right at every place is what greedy decoding says.
+        A row that is right at every place is what greedy decoding says. An adapter that learns is
+        told where to look, too.
 
         Returns:
             The loss; bool, (num_rows, num_tokens), True where no reply stands.
@@ -240,12 +242,16 @@ class Learner:
         labels = batch.labels.to(self.device)
         with self.adapter(adapter):
             # In its type from the start: the residual stream is what it will be in use.
-            output = self.decoder(inputs_embeds=embeddings.to(self.dtype), use_cache=False)
-        hidden = output.last_hidden_state
+            embeddings = embeddings.to(self.dtype)
+            if torch.is_grad_enabled() and len(batch.looks):
+                hidden, distance = run_and_look(self.decoder, embeddings, batch.looks)
+            else:
+                output = self.decoder(inputs_embeds=embeddings, use_cache=False)
+                hidden, distance = output.last_hidden_state, torch.zeros((), device=self.device)
         learned = labels != IGNORED
         logits = self.causal_lm.lm_head(hidden[learned]).float()
         wanted = labels[learned]
-        loss = F.cross_entropy(logits, wanted)
+        loss = F.cross_entropy(logits, wanted) + LOOKING_WEIGHT * distance
         right = torch.ones_like(learned)
         right[learned] = logits.detach().argmax(-1) == wanted
         return loss, right

@@ -186,7 +186,7 @@ def make_clip(rng: random.Random, split: Split, kind: ClipKind, num_scenes: int)
     if kind == "translation":
         translation = sample_translation(rng, split)
         said = translation.english
-        return Clip(kind, said, said, "", kind, (), translation.by_language)
+        return Clip(kind, said, said, "", kind, translations=translation.by_language)
     scenes: tuple[int, ...] = ()
     if kind == "picture":
         scenes = (rng.randrange(num_scenes),)
@@ -196,7 +196,8 @@ def make_clip(rng: random.Random, split: Split, kind: ClipKind, num_scenes: int)
         exchange = ask_about_two(rng, *(scene_at(split, index) for index in scenes))
     else:
         exchange = sample_spoken(rng, split)
-    return Clip(kind, exchange.spoken, exchange.question, exchange.answer, exchange.skill, scenes)
+    said, asked, answer = exchange.spoken, exchange.question, exchange.answer
+    return Clip(kind, said, asked, answer, exchange.skill, scenes, exchange.at)
 
 
 def clip_waveform(group: VoiceGroup, key: str, spoken: str) -> np.ndarray:

@@ -25,6 +25,7 @@ class Clip:
         spoken, question, answer: see exchange.Exchange; a sentence to translate has no answer.
         skill: the exchange's skill.
         scenes: indices of the pictures it asks about.
+        at: the exchange's.
         translations: of a sentence to translate, by language.
     """
 
@@ -34,6 +35,7 @@ class Clip:
     answer: str
     skill: str
     scenes: tuple[int, ...] = ()
+    at: tuple[tuple[int, int], ...] = ()
     translations: Mapping[Language, str] = field(default_factory=dict)
 
 

@@ -10,10 +10,11 @@ from collections.abc import Callable
 from typing import Final
 
 from core.training.facts import with_article
-from core.training.items import SHAPES, Scene, contents, counted, text_of
+from core.training.items import SHAPES, Item, Scene, contents, counted, text_of
 from core.training.world import Exchange, capitalised
 
 SKILL: Final = "two pictures"
+Items = tuple[Item, ...]
 ORDINALS: Final = ("first", "second")
 
 WORDINGS: Final[dict[str, tuple[str, ...]]] = {
@@ -89,9 +90,17 @@ WORDINGS: Final[dict[str, tuple[str, ...]]] = {
 Pair = tuple[Scene, Scene]
 
 
-def _ask(rng: random.Random, kind: str, answer: str, **slots: str) -> Exchange:
+def _ask(
+    rng: random.Random,
+    kind: str,
+    answer: str,
+    found: tuple[Items, Items] = ((), ()),
+    **slots: str,
+) -> Exchange:
+    """One question in one of its wordings, whose answer tells of the items found in each picture."""
     question = capitalised(rng.choice(WORDINGS[kind]).format(**slots))
-    return Exchange(SKILL, question, question, f"{capitalised(answer)}.")
+    at = tuple((number, item.place) for number, items in enumerate(found) for item in items)
+    return Exchange(SKILL, question, question, f"{capitalised(answer)}.", at=at)
 
 
 def _num_shapes(pair: Pair) -> tuple[int, int]:
@@ -136,18 +145,18 @@ def _showing(shown: tuple[bool, bool], thing: str) -> str:
     return f"the {ORDINALS[shown.index(True)]} picture shows {thing}"
 
 
-def _sample_thing(rng: random.Random, pair: Pair) -> tuple[str, tuple[bool, bool]] | None:
-    """A shape, with or without its colour, mostly of one picture: which of them show it."""
+def _sample_thing(rng: random.Random, pair: Pair) -> tuple[str, tuple[Items, Items]] | None:
+    """A shape, with or without its colour, mostly of one picture, and which items of each are it."""
     items = pair[0].items + pair[1].items
     if not items:
         return None
     item = rng.choice(items)
     if rng.random() < 0.5:
         shape = item.shape if rng.random() < 0.9 else rng.choice(SHAPES)
-        first, second = (any(it.shape == shape for it in scene.items) for scene in pair)
+        first, second = (tuple(it for it in scene.items if it.shape == shape) for scene in pair)
         return with_article(shape), (first, second)
     first, second = (
-        any((it.colour, it.shape) == (item.colour, item.shape) for it in scene.items)
+        tuple(it for it in scene.items if (it.colour, it.shape) == (item.colour, item.shape))
         for scene in pair
     )
     return with_article(f"{item.colour} {item.shape}"), (first, second)
@@ -157,21 +166,24 @@ def _which_shows(rng: random.Random, pair: Pair) -> Exchange | None:
     thing = _sample_thing(rng, pair)
     if thing is None:
         return None
-    return _ask(rng, "which shows", _showing(thing[1], thing[0]), thing=thing[0])
+    name, (first, second) = thing
+    answer = _showing((bool(first), bool(second)), name)
+    return _ask(rng, "which shows", answer, (first, second), thing=name)
 
 
 def _both_show(rng: random.Random, pair: Pair) -> Exchange | None:
     thing = _sample_thing(rng, pair)
     if thing is None:
         return None
-    name, shown = thing
+    name, found = thing
+    shown = tuple(map(bool, found))
     if all(shown):
         answer = f"yes, both pictures show {name}"
     elif any(shown):
         answer = f"no, only the {ORDINALS[shown.index(True)]} picture shows {name}"
     else:
         answer = f"no, neither picture shows {name}"
-    return _ask(rng, "both show", answer, thing=name)
+    return _ask(rng, "both show", answer, found, thing=name)
 
 
 def _which_shows_the_word(rng: random.Random, pair: Pair) -> Exchange | None:
@@ -201,12 +213,18 @@ def _same_colour(rng: random.Random, pair: Pair) -> Exchange | None:
         answer = f"yes, the {shape} is {one} in both pictures"
     else:
         answer = f"no, the {shape} is {one} in the first picture and {other} in the second"
-    return _ask(rng, "same colour", answer, shape=shape)
+    found = (first[shape],), (second[shape],)
+    return _ask(rng, "same colour", answer, found, shape=shape)
 
 
 def _one_of(rng: random.Random, pair: Pair) -> tuple[Scene, str]:
     index = rng.randrange(2)
     return pair[index], ORDINALS[index]
+
+
+def _found_in(which: str, *items: Item) -> tuple[Items, Items]:
+    """These in one of the pictures, nothing in the other."""
+    return (items, ()) if which == ORDINALS[0] else ((), items)
 
 
 def _describe_one(rng: random.Random, pair: Pair) -> Exchange:
@@ -230,7 +248,8 @@ def _colour_in_one(rng: random.Random, pair: Pair) -> Exchange | None:
         return None
     item = rng.choice(list(scene.only_items.values()))
     answer = f"the {item.shape} in the {which} picture is {item.colour}"
-    return _ask(rng, "colour", answer, shape=item.shape, which=which)
+    found = _found_in(which, item)
+    return _ask(rng, "colour", answer, found, shape=item.shape, which=which)
 
 
 def _read_one(rng: random.Random, pair: Pair) -> Exchange | None:

@@ -7,7 +7,7 @@ the scene. Leaves out: questions about two pictures (picture_pairs.py) and camer
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from core.training.exchange import as_heard
@@ -152,10 +152,17 @@ def sample_scene(rng: random.Random) -> Scene:
 
 
 def _ask(
-    rng: random.Random, skill: str, wordings: tuple[str, ...], answer: str, **slots: str
+    rng: random.Random,
+    skill: str,
+    wordings: tuple[str, ...],
+    answer: str,
+    found: Iterable[Item] = (),
+    **slots: str,
 ) -> Exchange:
+    """One question in one of its wordings, whose answer tells of the items that are found."""
     question = capitalised(rng.choice(wordings).format(**slots))
-    return Exchange(skill, question, as_heard(question), f"{capitalised(answer)}.")
+    at = tuple((0, item.place) for item in found)
+    return Exchange(skill, question, as_heard(question), f"{capitalised(answer)}.", at=at)
 
 
 def _there_are(num: int, noun: str = "shape") -> str:
@@ -176,14 +183,16 @@ def _count_colour(rng: random.Random, scene: Scene) -> Exchange:
     thing = f"{colour} shape"
     wordings = WORDINGS["count some"] + WORDINGS["count colour"]
     answer = _there_are(colours.count(colour), thing)
-    return _ask(rng, "count", wordings, answer, things=plural(thing), colour=colour)
+    found = [item for item in scene.items if item.colour == colour]
+    return _ask(rng, "count", wordings, answer, found, things=plural(thing), colour=colour)
 
 
 def _count_shape(rng: random.Random, scene: Scene) -> Exchange:
     shapes = [item.shape for item in scene.items]
     shape = rng.choice(shapes) if rng.random() < 0.7 else rng.choice(SHAPES)
     answer = _there_are(shapes.count(shape), shape)
-    return _ask(rng, "count", WORDINGS["count some"], answer, things=plural(shape))
+    found = [item for item in scene.items if item.shape == shape]
+    return _ask(rng, "count", WORDINGS["count some"], answer, found, things=plural(shape))
 
 
 def _only_item(rng: random.Random, scene: Scene) -> Item | None:
@@ -203,7 +212,7 @@ def _colour_of(rng: random.Random, scene: Scene) -> Exchange | None:
     if item is None:
         return None
     answer = f"the {item.shape} is {item.colour}"
-    return _ask(rng, "colour", WORDINGS["colour"], answer, shape=item.shape)
+    return _ask(rng, "colour", WORDINGS["colour"], answer, [item], shape=item.shape)
 
 
 def _place_of(rng: random.Random, scene: Scene) -> Exchange | None:
@@ -211,7 +220,7 @@ def _place_of(rng: random.Random, scene: Scene) -> Exchange | None:
     if item is None:
         return None
     answer = f"the {item.shape} is {PLACES[item.place]}"
-    return _ask(rng, "place", WORDINGS["place"], answer, shape=item.shape)
+    return _ask(rng, "place", WORDINGS["place"], answer, [item], shape=item.shape)
 
 
 def _size_of(rng: random.Random, scene: Scene) -> Exchange | None:
@@ -219,7 +228,7 @@ def _size_of(rng: random.Random, scene: Scene) -> Exchange | None:
     if item is None:
         return None
     answer = f"the {item.shape} is {item.size}"
-    return _ask(rng, "size", WORDINGS["size"], answer, shape=item.shape)
+    return _ask(rng, "size", WORDINGS["size"], answer, [item], shape=item.shape)
 
 
 def _what_at(rng: random.Random, scene: Scene) -> Exchange | None:
@@ -231,7 +240,8 @@ def _what_at(rng: random.Random, scene: Scene) -> Exchange | None:
     item = by_place.get(place)
     subject = with_article(item.name) if item else "nothing"
     answer = f"{subject} is {PLACES[place]}"
-    return _ask(rng, "what at", WORDINGS["what at"], answer, place=PLACES[place])
+    found = [item] if item else []
+    return _ask(rng, "what at", WORDINGS["what at"], answer, found, place=PLACES[place])
 
 
 def _is_there(rng: random.Random, scene: Scene) -> Exchange:
@@ -244,12 +254,12 @@ def _is_there(rng: random.Random, scene: Scene) -> Exchange:
             shape = rng.choice(SHAPES)
         else:
             colour = rng.choice(tuple(COLOURS))
-    there = any(
-        item.shape == shape and (is_shape_alone or item.colour == colour) for item in scene.items
-    )
+    alike = [item for item in scene.items if item.shape == shape]
+    there = [item for item in alike if is_shape_alone or item.colour == colour]
     thing = shape if is_shape_alone else f"{colour} {shape}"
     answer = f"yes, there is {with_article(thing)}" if there else f"no, there is no {thing}"
-    return _ask(rng, "is there", WORDINGS["is there"], answer, a_thing=with_article(thing))
+    found, wordings = there or alike, WORDINGS["is there"]
+    return _ask(rng, "is there", wordings, answer, found, a_thing=with_article(thing))
 
 
 def _compare_sizes(rng: random.Random, scene: Scene) -> Exchange | None:
@@ -260,7 +270,7 @@ def _compare_sizes(rng: random.Random, scene: Scene) -> Exchange | None:
     (which,) = [item.shape for item in pair if item.size == size]
     slots = {"more": more, "one": pair[0].shape, "other": pair[1].shape}
     wordings = WORDINGS["compare sizes"]
-    return _ask(rng, "compare", wordings, f"the {which} is {more}", **slots)
+    return _ask(rng, "compare", wordings, f"the {which} is {more}", pair, **slots)
 
 
 def _compare_numbers(rng: random.Random, scene: Scene) -> Exchange | None:
@@ -292,7 +302,7 @@ def _compare_places(rng: random.Random, scene: Scene) -> Exchange | None:
     said = f"to the {truth}" if is_across else truth
     answer = f"{'yes' if asked == truth else 'no'}, the {one.shape} is {said} the {other.shape}"
     slots = {"one": one.shape, "where": where, "other": other.shape}
-    return _ask(rng, "compare", WORDINGS["compare places"], answer, **slots)
+    return _ask(rng, "compare", WORDINGS["compare places"], answer, pair, **slots)
 
 
 def _read(rng: random.Random, scene: Scene) -> Exchange:

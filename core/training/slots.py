@@ -18,6 +18,7 @@ from core.training.items import COLOURS, PLACES, SHAPES, SIZES, Scene
 from core.training.patch_labels import CHARACTERS, NUM_PATCHES
 
 SIDE: Final = NUM_PATCHES // 2  # tokens along a side of the view: two by two patches are pooled
+NUM_GLOBAL_TOKENS: Final = SIDE * (SIDE + 1)  # of the view: each row ends with a separator
 # What a token can tell, each kind with the words for its labels from 1 on; 0 is nothing.
 SAID: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
@@ -49,6 +50,12 @@ def slots_of(scene: Scene, mask: np.ndarray) -> np.ndarray:
     for number, letter in enumerate(scene.word):
         slots[-1, number // num_columns, number % num_columns] = CHARACTERS.index(letter) + 1
     return slots
+
+
+def global_token(place: int) -> int:
+    """Which of the global view's tokens tells of a place, an index into PLACES."""
+    row, column = divmod(place, 3)
+    return _third(row, SIDE) * (SIDE + 1) + _third(column, SIDE)
 
 
 def _third(number: int, num: int) -> int:

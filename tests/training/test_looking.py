@@ -1,0 +1,222 @@
+"""The head that is told where to look: what it is told, and that it learns it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+
+from core.training.dialogues import Dialogue, PictureRef, Turn, pair_dialogue, picture_dialogue
+from core.training.examples import IGNORED, Batch, Looks, MediaTokens, Row, RowEncoder, collate
+from core.training.items import PLACES, Item, Scene
+from core.training.learner import Learner
+from core.training.looking import (
+    LOOKING_HEAD,
+    LOOKING_WEIGHT,
+    head_attention,
+    looking_layers,
+    run_and_look,
+)
+from core.training.picture_pairs import ask_about_two
+from core.training.scenes import ask_about, sample_scene
+from core.training.slots import NUM_GLOBAL_TOKENS, SIDE, global_token, slots_of
+from tests.training import random_learner, small_tokenizer
+
+PICTURE_ID, NUM_CROP_TOKENS = 11, 13
+LOOKS = Looks(
+    torch.tensor([[0, 7, 2], [0, 8, 2], [0, 8, 5], [1, 6, 0]]), torch.tensor([1.0, 0.5, 0.5, 1.0])
+)
+
+
+@pytest.fixture(scope="module")
+def learner() -> Learner:
+    return random_learner()
+
+
+@pytest.fixture(scope="module")
+def embeddings() -> torch.Tensor:
+    return torch.randn(2, 10, 256, generator=torch.Generator().manual_seed(0))
+
+
+@torch.no_grad()
+def test_the_decoder_says_what_it_says_without_being_told(
+    learner: Learner, embeddings: torch.Tensor
+) -> None:
+    with learner.adapter("vision"):
+        hidden, _ = run_and_look(learner.decoder, embeddings, LOOKS)
+        wanted = learner.decoder(inputs_embeds=embeddings, use_cache=False).last_hidden_state
+    assert torch.equal(hidden, wanted)
+
+
+@torch.no_grad()
+def test_the_head_is_one_that_the_decoder_has(learner: Learner, embeddings: torch.Tensor) -> None:
+    """Its attention is what transformers' own eager attention says of it."""
+    with learner.adapter("vision"):
+        output = learner.decoder(
+            inputs_embeds=embeddings,
+            use_cache=False,
+            output_attentions=True,
+            output_hidden_states=True,
+        )
+        _, distance = run_and_look(learner.decoder, embeddings, LOOKS)
+        rotation = learner.decoder.rotary_emb(embeddings, torch.arange(10)[None])
+        rows, queries, targets = LOOKS.where.unbind(1)
+        expected = []
+        for number in looking_layers(len(learner.decoder.layers)):
+            layer = learner.decoder.layers[number]
+            given = layer.input_layernorm(output.hidden_states[number])
+            found = head_attention(layer.self_attn, given, rotation)
+            attention = output.attentions[number][:, LOOKING_HEAD]
+            torch.testing.assert_close(found.exp(), attention)
+            expected.append(-(LOOKS.shares * attention[rows, queries, targets].log()).sum() / 3)
+    torch.testing.assert_close(distance, torch.stack(expected).mean())
+
+
+def test_told_layers_are_in_the_middle_and_there() -> None:
+    assert looking_layers(6) == (3, 4)
+    assert looking_layers(2) == (1,)
+    assert looking_layers(32) == (16, 17)
+
+
+def test_an_adapter_learns_to_look_where_it_is_told() -> None:
+    learner = random_learner()
+    parameters = learner.parameters("lora.vision.")
+    learner.freeze_all_but(parameters)
+    optimizer = torch.optim.Adam(parameters.values(), 3e-3)
+    given = torch.randn(2, 10, 256, generator=torch.Generator().manual_seed(1))
+    distances = []
+    for _ in range(30):
+        with learner.adapter("vision"):
+            _, distance = run_and_look(learner.decoder, given, LOOKS)
+        optimizer.zero_grad()
+        distance.backward()
+        optimizer.step()
+        distances.append(float(distance.detach()))
+    # Half of a look at each of two tokens has an entropy of log 2, for one word of three.
+    assert distances[0] > 1.5
+    assert distances[-1] < 0.5 * distances[0]
+
+
+def test_only_learning_is_told_where_to_look(learner: Learner, embeddings: torch.Tensor) -> None:
+    labels = torch.full((2, 10), IGNORED)
+    labels[:, 6:9] = 3
+    ids = torch.zeros(2, 10, dtype=torch.int64)
+    plain, told = Batch(ids, labels, (), ()), Batch(ids, labels, (), (), LOOKS)
+    with torch.no_grad():
+        assert loss_of(learner, plain, embeddings) == loss_of(learner, told, embeddings)
+        with learner.adapter("vision"):
+            _, distance = run_and_look(learner.decoder, embeddings, LOOKS)
+    more = loss_of(learner, told, embeddings) - loss_of(learner, plain, embeddings)
+    assert more == pytest.approx(LOOKING_WEIGHT * float(distance), rel=0.02)
+
+
+def loss_of(learner: Learner, batch: Batch, embeddings: torch.Tensor) -> float:
+    return float(learner.loss_and_hits(batch, embeddings, "vision")[0].detach())
+
+
+@pytest.mark.parametrize("place", range(len(PLACES)))
+def test_a_place_is_told_by_its_token_of_the_global_view(place: int) -> None:
+    scene = Scene((Item("star", "red", "small", place),), "", 0)
+    ((row, column),) = np.argwhere(slots_of(scene, np.ones((2 * SIDE, 2 * SIDE), np.bool_))[0])
+    assert global_token(place) == row * (SIDE + 1) + column
+
+
+def encoder() -> RowEncoder:
+    media = MediaTokens(
+        image_id=PICTURE_ID,
+        audio_id=12,
+        picture_tokens=lambda _: NUM_CROP_TOKENS + NUM_GLOBAL_TOKENS,
+        sound_tokens=lambda _: 5,
+    )
+    return RowEncoder(small_tokenizer(), media)
+
+
+def test_every_word_of_a_reply_looks_at_what_it_is_read_from() -> None:
+    first, second = PictureRef(3), PictureRef(4)
+    turns = (
+        Turn((first, second, "Same colour?"), "Yes, red.", ((0, 2), (1, 6))),
+        Turn(("How many?",), "There are 3."),
+        Turn(("Where?",), "The star.", ((1, 8),)),
+    )
+    row = encoder().encode(Dialogue(turns))
+    pictures = [place for place, id_ in enumerate(row.ids) if id_ == PICTURE_ID]
+    num = NUM_CROP_TOKENS + NUM_GLOBAL_TOKENS
+    views = pictures[NUM_CROP_TOKENS], pictures[num + NUM_CROP_TOKENS]
+    replies = list(spans(row))
+    assert len(replies) == 3
+    both = [(views[0] + global_token(2), 0.5), (views[1] + global_token(6), 0.5)]
+    assert looks_of(row, replies[0]) == [both] * (len(replies[0]) - 1)
+    assert looks_of(row, replies[1]) == []
+    one = [(views[1] + global_token(8), 1.0)]
+    assert looks_of(row, replies[2]) == [one] * (len(replies[2]) - 1)
+
+
+def spans(row: Row) -> Iterator[range]:
+    """The places that each reply is said from, its end too."""
+    start = None
+    for place, label in enumerate((*row.labels, IGNORED)):
+        if label != IGNORED and start is None:
+            start = place
+        if label == IGNORED and start is not None:
+            yield range(start, place)
+            start = None
+
+
+def looks_of(row: Row, places: range) -> list[list[tuple[int, float]]]:
+    """Of each place that looks somewhere, where and how much."""
+    found = [[(at, share) for query, at, share in row.looks if query == p] for p in places]
+    return [looks for looks in found if looks]
+
+
+def test_looks_of_all_rows_come_together() -> None:
+    rows = [Row((1, 2, 3), (2, 3, 4), (), (), ((2, 0, 1.0),)), Row((1, 2), (2, 3), (), ())]
+    looks = collate([*rows, rows[0]], 0).looks
+    assert looks.where.tolist() == [[0, 2, 0], [2, 2, 0]]
+    assert looks.shares.tolist() == [1.0, 1.0]
+    assert len(collate([rows[1]], 0).looks) == 0
+
+
+def test_what_an_answer_is_read_from_is_in_the_picture_and_in_the_answer() -> None:
+    rng, num_told = random.Random(0), 0
+    for _ in range(1500):
+        scene = sample_scene(rng)
+        exchange = ask_about(rng, scene)
+        by_place = {item.place: item for item in scene.items}
+        for picture, place in exchange.at:
+            assert picture == 0
+            item = by_place[place]
+            assert item.shape in exchange.question + exchange.answer or (
+                item.colour in exchange.answer
+            ), exchange
+            num_told += 1
+        if exchange.skill in ("colour", "place", "size"):
+            assert len(exchange.at) == 1
+    assert num_told > 500
+
+
+def test_of_two_pictures_the_right_one_is_looked_at() -> None:
+    rng, found = random.Random(1), []
+    for _ in range(2000):
+        pair = sample_scene(rng), sample_scene(rng)
+        exchange = ask_about_two(rng, *pair)
+        for picture, place in exchange.at:
+            (item,) = [item for item in pair[picture].items if item.place == place]
+            assert item.shape in exchange.answer
+        if "first picture is" in exchange.answer and exchange.at:
+            found.append({picture for picture, _ in exchange.at})
+    assert {0} in found
+    assert len(found) > 20
+
+
+def test_dialogues_say_where_to_look() -> None:
+    rng = random.Random(2)
+    for make, share in ((picture_dialogue, 0.3), (pair_dialogue, 0.05)):
+        turns = [
+            turn
+            for _ in range(300)
+            for turn in make(rng, "train", lambda rng, _: rng.randrange(500)).turns
+        ]
+        assert sum(bool(turn.at) for turn in turns) > share * len(turns)
