@@ -12,7 +12,7 @@ from functools import partial
 from typing import Final
 
 from core.training.described import described_pair, described_picture, spelled_out
-from core.training.exchange import Exchange, Split
+from core.training.exchange import Exchange, Look, Split
 from core.training.items import COLOURS, Scene, counted
 from core.training.memory import is_told, sample_chain
 from core.training.picture_pairs import ask_about_two
@@ -57,11 +57,11 @@ UserPart = str | PictureRef | SoundRef
 
 @dataclass(frozen=True)
 class Turn:
-    """What the user gives, the reply to learn, and where it is read from (Exchange.at)."""
+    """What the user gives, the reply to learn, and where it is read from."""
 
     user: tuple[UserPart, ...]
     reply: str
-    at: tuple[tuple[int, int], ...] = ()
+    looks: tuple[Look, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -175,12 +175,12 @@ _MAKERS: Final[tuple[tuple[Callable[[random.Random, Split], tuple[Turn, ...]], i
 def picture_turn(rng: random.Random, index: int, exchange: Exchange) -> Turn:
     """A picture and a typed question about it."""
     parts = PictureRef(index), typed(rng, exchange.question)
-    return Turn(parts, exchange.answer, exchange.at)
+    return Turn(parts, exchange.answer, exchange.looks)
 
 
 def follow_up(rng: random.Random, exchange: Exchange) -> Turn:
     """A typed question about what was shown before."""
-    return Turn((typed(rng, exchange.question),), exchange.answer, exchange.at)
+    return Turn((typed(rng, exchange.question),), exchange.answer, exchange.looks)
 
 
 Pick = Callable[[random.Random, Split], int]  # the number of a scene that can be shown
@@ -221,7 +221,7 @@ def pair_dialogue(rng: random.Random, split: Split, pick: Pick) -> Dialogue:
     scenes = [scene_at(split, index) for index in indices]
     pictures = tuple(PictureRef(index) for index in indices)
     first = ask_about_two(rng, *scenes)
-    turns = [Turn((*pictures, typed(rng, first.question)), first.answer, first.at)]
+    turns = [Turn((*pictures, typed(rng, first.question)), first.answer, first.looks)]
     if rng.random() < 0.4:
         turns.append(follow_up(rng, ask_about_two(rng, *scenes)))
     return Dialogue(tuple(turns))

@@ -13,7 +13,7 @@ import torch
 
 from core.prompt import ASSISTANT, END
 from core.tokenizer import Tokenizer
-from core.training.dialogues import Dialogue, PictureRef, SoundRef, UserPart
+from core.training.dialogues import Dialogue, PictureRef, SoundRef, Turn, UserPart
 from core.training.slots import NUM_GLOBAL_TOKENS, global_token
 
 NUM_PARTS: Final = 4  # steps that rows are drawn for together
@@ -83,7 +83,7 @@ class RowEncoder:
                     views.append(len(ids) - NUM_GLOBAL_TOKENS)
             add([self.end, self.assistant])
             reply = self._text(turn.reply, self.assistant)
-            looks.extend(_looks(len(ids), len(reply), turn.at, views))
+            looks.extend(self._looks(len(ids), turn, views))
             add([*reply, self.end], learn=True)
         targets = [id_ if learn else IGNORED for id_, learn in zip(ids, learned, strict=True)]
         parts = [part for turn in dialogue.turns for part in turn.user]
@@ -98,6 +98,22 @@ class RowEncoder:
     def _text(self, text: str, after: int) -> list[int]:
         return self.tokenizer.encode_text(text, after=after)
 
+    def _looks(
+        self, start: int, turn: Turn, views: Sequence[int]
+    ) -> Iterator[tuple[int, int, float]]:
+        """Where to look while a reply is said that begins at a place of the row.
+
+        Args:
+            views: where the pictures' global views begin.
+        """
+        begin = start - 1  # from a token, the one after it is said
+        for end, at in turn.looks:
+            stop = start - 1 + len(self._text(turn.reply[:end], self.assistant))
+            for query in range(begin, stop):
+                for picture, place in at:
+                    yield query, views[picture] + global_token(place), 1 / len(at)
+            begin = stop
+
     def _part(self, part: UserPart, after: int) -> list[int]:
         match part:
             case PictureRef(index):
@@ -106,21 +122,6 @@ class RowEncoder:
                 return [self.media.audio_id] * self.media.sound_tokens(index)
             case str():
                 return self._text(part, after)
-
-
-def _looks(
-    start: int, num: int, at: Sequence[tuple[int, int]], views: Sequence[int]
-) -> Iterator[tuple[int, int, float]]:
-    """Where to look while a reply is said.
-
-    Args:
-        start: where it begins; num: how many tokens it has.
-        at: what it is read from, as in Turn.
-        views: where the pictures' global views begin.
-    """
-    for query in range(start - 1, start + num - 1):  # from a token, the one after it is said
-        for picture, place in at:
-            yield query, views[picture] + global_token(place), 1 / len(at)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import hashlib
 import random
 import re
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from core.training.facts import number_in_words
 
@@ -19,6 +19,18 @@ Split = Literal["train", "held_out"]
 
 HELD_OUT_SHARE: Final = 10  # one surface form in so many
 DIGITS_SHARE: Final = 0.7  # of typed questions write numbers as digits
+
+
+class Look(NamedTuple):
+    """Where a part of an answer is read from.
+
+    Args:
+        end: the part goes up to this character of the answer.
+        at: numbers of pictures, in the order they are shown, and of places in them (items.PLACES).
+    """
+
+    end: int
+    at: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -32,8 +44,7 @@ class Exchange:
         answer: the one right reply.
         is_closed: one of a short list of sayings, which nothing can generalise to: always
             trained, never asked in evaluation.
-        at: where the answer is read from: numbers of pictures, in the order they are shown, and
-            of places in them (items.PLACES).
+        looks: where the answer is read from, part by part; what is behind them, from nowhere.
     """
 
     skill: str
@@ -41,7 +52,7 @@ class Exchange:
     spoken: str
     answer: str
     is_closed: bool = False
-    at: tuple[tuple[int, int], ...] = ()
+    looks: tuple[Look, ...] = ()
 
     def belongs_to(self, split: Split) -> bool:
         """Whether training or evaluation may use it.

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from core.training.exchange import Look
 from core.training.facts import with_article
 from core.training.world import capitalised
 
@@ -108,6 +109,22 @@ def contents(scene: Scene) -> str:
         return text_of(scene)
     parts = [f"{with_article(item.name)} {PLACES[item.place]}" for item in scene.items]
     return f"{counted(len(parts))}: {joined(parts)}"
+
+
+def looks_of(said: str, scene: Scene, picture: int = 0) -> tuple[Look, ...]:
+    """Where a description is read from: the words for each shape from its place.
+
+    Args:
+        said: what `contents` or `describe` says of the scene, whatever stands before.
+        picture: the scene's number among those that are shown.
+    """
+    looks: list[Look] = []
+    for item in scene.items:
+        told = f"{with_article(item.name)} {PLACES[item.place]}"
+        start = said.index(told, looks[-1].end if looks else 0)
+        before = len(said[:start].rstrip())  # a token begins with the space before its word
+        looks += [Look(before, ()), Look(start + len(told), ((picture, item.place),))]
+    return tuple(looks)
 
 
 def describe(scene: Scene) -> str:

@@ -33,7 +33,7 @@ Rotation = tuple[torch.Tensor, torch.Tensor]  # cosines and sines of every place
 
 
 def looking_layers(num_layers: int) -> tuple[int, ...]:
-    """Those with a head that is told: behind the middle, when words know what stands before them."""
+    """Those with a head that is told: behind the middle, where words know those before them."""
     middle = num_layers // 2
     return tuple(sorted({middle, min(middle + 1, num_layers - 1)}))
 

@@ -197,7 +197,7 @@ def make_clip(rng: random.Random, split: Split, kind: ClipKind, num_scenes: int)
     else:
         exchange = sample_spoken(rng, split)
     said, asked, answer = exchange.spoken, exchange.question, exchange.answer
-    return Clip(kind, said, asked, answer, exchange.skill, scenes, exchange.at)
+    return Clip(kind, said, asked, answer, exchange.skill, scenes, exchange.looks)
 
 
 def clip_waveform(group: VoiceGroup, key: str, spoken: str) -> np.ndarray:

@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 
+from core.training.exchange import Look
 from core.training.grammar import Language
 
 ClipKind = Literal["world", "picture", "pair", "translation"]
@@ -25,7 +26,7 @@ class Clip:
         spoken, question, answer: see exchange.Exchange; a sentence to translate has no answer.
         skill: the exchange's skill.
         scenes: indices of the pictures it asks about.
-        at: the exchange's.
+        looks: the exchange's.
         translations: of a sentence to translate, by language.
     """
 
@@ -35,7 +36,7 @@ class Clip:
     answer: str
     skill: str
     scenes: tuple[int, ...] = ()
-    at: tuple[tuple[int, int], ...] = ()
+    looks: tuple[Look, ...] = ()
     translations: Mapping[Language, str] = field(default_factory=dict)
 
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
+from core.training.exchange import Look
 from core.training.facts import with_article
-from core.training.items import SHAPES, Item, Scene, contents, counted, text_of
+from core.training.items import SHAPES, Item, Scene, contents, counted, looks_of, text_of
 from core.training.world import Exchange, capitalised
 
 SKILL: Final = "two pictures"
@@ -97,10 +99,12 @@ def _ask(
     found: tuple[Items, Items] = ((), ()),
     **slots: str,
 ) -> Exchange:
-    """One question in one of its wordings, whose answer tells of the items found in each picture."""
+    """One question in one of its wordings, whose answer tells of items in each picture."""
     question = capitalised(rng.choice(WORDINGS[kind]).format(**slots))
+    said = f"{capitalised(answer)}."
     at = tuple((number, item.place) for number, items in enumerate(found) for item in items)
-    return Exchange(SKILL, question, question, f"{capitalised(answer)}.", at=at)
+    looks = (Look(len(said), at),) if at else ()
+    return Exchange(SKILL, question, question, said, looks=looks)
 
 
 def _num_shapes(pair: Pair) -> tuple[int, int]:
@@ -146,7 +150,7 @@ def _showing(shown: tuple[bool, bool], thing: str) -> str:
 
 
 def _sample_thing(rng: random.Random, pair: Pair) -> tuple[str, tuple[Items, Items]] | None:
-    """A shape, with or without its colour, mostly of one picture, and which items of each are it."""
+    """A shape, with or without its colour, mostly of one picture; and which items are it."""
     items = pair[0].items + pair[1].items
     if not items:
         return None
@@ -230,7 +234,8 @@ def _found_in(which: str, *items: Item) -> tuple[Items, Items]:
 def _describe_one(rng: random.Random, pair: Pair) -> Exchange:
     scene, which = _one_of(rng, pair)
     answer = f"the {which} picture shows {contents(scene)}"
-    return _ask(rng, "describe", answer, which=which)
+    exchange = _ask(rng, "describe", answer, which=which)
+    return replace(exchange, looks=looks_of(exchange.answer, scene, ORDINALS.index(which)))
 
 
 def _count_one(rng: random.Random, pair: Pair) -> Exchange | None:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Final
 
-from core.training.exchange import as_heard
+from core.training.exchange import Look, as_heard
 from core.training.facts import WORDS, with_article
 from core.training.items import (
     COLOURS,
@@ -21,6 +22,7 @@ from core.training.items import (
     Scene,
     counted,
     describe,
+    looks_of,
     plural,
     text_of,
 )
@@ -161,8 +163,10 @@ def _ask(
 ) -> Exchange:
     """One question in one of its wordings, whose answer tells of the items that are found."""
     question = capitalised(rng.choice(wordings).format(**slots))
+    said = f"{capitalised(answer)}."
     at = tuple((0, item.place) for item in found)
-    return Exchange(skill, question, as_heard(question), f"{capitalised(answer)}.", at=at)
+    looks = (Look(len(said), at),) if at else ()
+    return Exchange(skill, question, as_heard(question), said, looks=looks)
 
 
 def _there_are(num: int, noun: str = "shape") -> str:
@@ -170,7 +174,8 @@ def _there_are(num: int, noun: str = "shape") -> str:
 
 
 def _describe(rng: random.Random, scene: Scene) -> Exchange:
-    return _ask(rng, "describe", WORDINGS["describe"], describe(scene).rstrip("."))
+    exchange = _ask(rng, "describe", WORDINGS["describe"], describe(scene).rstrip("."))
+    return replace(exchange, looks=looks_of(exchange.answer, scene))
 
 
 def _count(rng: random.Random, scene: Scene) -> Exchange:

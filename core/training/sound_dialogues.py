@@ -100,7 +100,7 @@ class SoundDialogues:
         if kind < 0.42:
             index, clip = self._any(rng, split, "pair")
             pictures = tuple(PictureRef(scene) for scene in clip.scenes)
-            return Dialogue((Turn((*pictures, SoundRef(index)), clip.answer, clip.at),))
+            return Dialogue((Turn((*pictures, SoundRef(index)), clip.answer, clip.looks),))
         if kind < 0.5:
             index, clip = self._any(rng, split, "world")
             user = (PictureRef(rng.randrange(num_pictures)), SoundRef(index))
@@ -111,14 +111,14 @@ class SoundDialogues:
         scene = clip.scenes[0]
         if rng.random() < 0.15:
             first = picture_turn(rng, scene, ask_about(rng, scene_at(split, scene)))
-            return Dialogue((first, Turn((SoundRef(index),), clip.answer, clip.at)))
-        return Dialogue((Turn((PictureRef(scene), SoundRef(index)), clip.answer, clip.at),))
+            return Dialogue((first, Turn((SoundRef(index),), clip.answer, clip.looks)))
+        return Dialogue((Turn((PictureRef(scene), SoundRef(index)), clip.answer, clip.looks),))
 
     def about_picture(self, rng: random.Random, split: Split) -> Dialogue:
         """A spoken question about one picture, alone."""
         index, clip = self._any(rng, split, "picture")
         parts = PictureRef(clip.scenes[0]), SoundRef(index)
-        return Dialogue((Turn(parts, clip.answer, clip.at),))
+        return Dialogue((Turn(parts, clip.answer, clip.looks),))
 
     def _any(self, rng: random.Random, split: Split, kind: ClipKind) -> tuple[int, Clip]:
         about = self.materials.clips(split).about

@@ -11,6 +11,8 @@ import torch
 
 from core.training.dialogues import Dialogue, PictureRef, Turn, pair_dialogue, picture_dialogue
 from core.training.examples import IGNORED, Batch, Looks, MediaTokens, Row, RowEncoder, collate
+from core.training.exchange import Exchange, Look
+from core.training.facts import with_article
 from core.training.items import PLACES, Item, Scene
 from core.training.learner import Learner
 from core.training.looking import (
@@ -137,9 +139,9 @@ def encoder() -> RowEncoder:
 def test_every_word_of_a_reply_looks_at_what_it_is_read_from() -> None:
     first, second = PictureRef(3), PictureRef(4)
     turns = (
-        Turn((first, second, "Same colour?"), "Yes, red.", ((0, 2), (1, 6))),
+        Turn((first, second, "Same colour?"), "Yes, red.", (Look(9, ((0, 2), (1, 6))),)),
         Turn(("How many?",), "There are 3."),
-        Turn(("Where?",), "The star.", ((1, 8),)),
+        Turn(("Where?",), "The star.", (Look(9, ((1, 8),)),)),
     )
     row = encoder().encode(Dialogue(turns))
     pictures = [place for place, id_ in enumerate(row.ids) if id_ == PICTURE_ID]
@@ -185,7 +187,7 @@ def test_what_an_answer_is_read_from_is_in_the_picture_and_in_the_answer() -> No
         scene = sample_scene(rng)
         exchange = ask_about(rng, scene)
         by_place = {item.place: item for item in scene.items}
-        for picture, place in exchange.at:
+        for picture, place in read_from(exchange):
             assert picture == 0
             item = by_place[place]
             assert item.shape in exchange.question + exchange.answer or (
@@ -193,8 +195,57 @@ def test_what_an_answer_is_read_from_is_in_the_picture_and_in_the_answer() -> No
             ), exchange
             num_told += 1
         if exchange.skill in ("colour", "place", "size"):
-            assert len(exchange.at) == 1
+            assert len(read_from(exchange)) == 1
     assert num_told > 500
+
+
+def read_from(exchange: Exchange) -> list[tuple[int, int]]:
+    return [each for look in exchange.looks for each in look.at]
+
+
+def test_the_words_for_each_shape_of_a_description_look_at_it_alone() -> None:
+    rng, num_described = random.Random(3), 0
+    while num_described < 50:
+        scene = sample_scene(rng)
+        exchange = ask_about(rng, scene)
+        if exchange.skill != "describe" or scene.word:
+            continue
+        num_described += 1
+        parts, start = [], 0
+        for end, at in exchange.looks:
+            if at:
+                parts.append((exchange.answer[start:end].strip(), at))
+            start = end
+        assert parts == [
+            (f"{with_article(item.name)} {PLACES[item.place]}", ((0, item.place),))
+            for item in scene.items
+        ]
+
+
+def test_parts_of_a_reply_end_where_their_tokens_end() -> None:
+    """So that the tokens of its beginning are the beginning of its tokens."""
+    rng, tokenizer, num_parts = random.Random(4), small_tokenizer(), 0
+    for _ in range(300):
+        exchange = ask_about(rng, sample_scene(rng))
+        ids = tokenizer.encode_text(exchange.answer)
+        for end, _ in exchange.looks:
+            part = tokenizer.encode_text(exchange.answer[:end])
+            assert ids[: len(part)] == part
+            num_parts += 1
+    assert num_parts > 200
+
+
+def test_a_part_of_a_reply_looks_where_it_is_read_from() -> None:
+    reply = "2 shapes: a red star and a ring."
+    looks = (Look(9, ()), Look(20, ((0, 4),)), Look(24, ()), Look(len(reply), ((0, 0),)))
+    row = encoder().encode(Dialogue((Turn((PictureRef(0), "What?"), reply, looks),)))
+    (places,) = spans(row)
+    view = row.ids.index(PICTURE_ID) + NUM_CROP_TOKENS
+    ends = [len(small_tokenizer().encode_text(reply[: look.end])) for look in looks]
+    targets = dict.fromkeys(range(ends[0], ends[1]), 4) | dict.fromkeys(range(ends[2], ends[3]), 0)
+    assert row.looks == tuple(
+        (places[number], view + global_token(place), 1.0) for number, place in targets.items()
+    )
 
 
 def test_of_two_pictures_the_right_one_is_looked_at() -> None:
@@ -202,11 +253,11 @@ def test_of_two_pictures_the_right_one_is_looked_at() -> None:
     for _ in range(2000):
         pair = sample_scene(rng), sample_scene(rng)
         exchange = ask_about_two(rng, *pair)
-        for picture, place in exchange.at:
+        for picture, place in read_from(exchange):
             (item,) = [item for item in pair[picture].items if item.place == place]
             assert item.shape in exchange.answer
-        if "first picture is" in exchange.answer and exchange.at:
-            found.append({picture for picture, _ in exchange.at})
+        if "first picture is" in exchange.answer and exchange.looks:
+            found.append({picture for picture, _ in read_from(exchange)})
     assert {0} in found
     assert len(found) > 20
 
@@ -219,4 +270,4 @@ def test_dialogues_say_where_to_look() -> None:
             for _ in range(300)
             for turn in make(rng, "train", lambda rng, _: rng.randrange(500)).turns
         ]
-        assert sum(bool(turn.at) for turn in turns) > share * len(turns)
+        assert sum(bool(turn.looks) for turn in turns) > share * len(turns)
