@@ -66,8 +66,9 @@ def share_looked_up(learner: Learner, folder: Path) -> float:
     hits = []
     for batch in batches:
         pictures = course.picture_encodings("held_out", batch.pictures)
-        embeddings = learner.embed(batch, pictures, None, "speech")
-        hits.append(learner.loss_and_hits(batch, embeddings, "vision")[1])
+        with learner.autocast():
+            embeddings = learner.embed(batch, pictures, None, "speech")
+            hits.append(learner.loss_and_hits(batch, embeddings, "vision")[1])
     return shares_right(batches, hits)["exact"]
 
 
