@@ -47,8 +47,13 @@ def round_to_nf4(matrices: Sequence[torch.Tensor]) -> None:
 
 @torch.no_grad()
 def nf4_of(matrix: torch.Tensor) -> torch.Tensor:
-    """What NF4 keeps of a matrix, in its own type."""
-    return Nf4Weight(matrix.float(), torch.float32).dequantize().to(matrix.dtype)
+    """What NF4 keeps of a matrix, in its own type.
+
+    It begins with bfloat16, which is how matrices are stored: so rounded ones that were stored and
+    are read again stay as they are.
+    """
+    seen = matrix.to(torch.bfloat16).float()
+    return Nf4Weight(seen, torch.float32).dequantize().to(matrix.dtype)
 
 
 @contextmanager

@@ -76,6 +76,11 @@ def test_rounded_weights_lose_nothing_by_being_stored_and_packed() -> None:
     assert lost < 0.004  # what bfloat16 has of a number; NF4 alone loses twenty times that
 
 
+def test_rounded_matrices_that_were_stored_are_rounded_to_the_same() -> None:
+    once = stored(nf4_of(a_matrix()))
+    assert torch.equal(stored(nf4_of(once.float())), once)
+
+
 def test_matrices_are_rounded_in_place() -> None:
     matrix = nn.Parameter(a_matrix())
     wanted = nf4_of(matrix.detach())

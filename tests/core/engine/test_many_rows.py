@@ -41,15 +41,27 @@ CANCELLED_SHARE: Final = 0.2
 Request = tuple[Conversation, SamplingOptions]
 
 
+# Sums of many numbers end a little elsewhere when there are more rows. In int8 that little can be
+# what a key or a value needs to be rounded to the next level.
+MOST_APART: Final[dict[KvCacheDtype, float]] = {"auto": 1e-3, "int8": 5e-2}
+
+
 @pytest.fixture(params=get_args(KvCacheDtype))
+def kv_cache(request: pytest.FixtureRequest) -> KvCacheDtype:
+    """What keys and values are kept in."""
+    kept: KvCacheDtype = request.param
+    return kept
+
+
+@pytest.fixture
 def bundled(
-    bundled_folder: Path, request: pytest.FixtureRequest
+    bundled_folder: Path, kv_cache: KvCacheDtype
 ) -> Iterator[Callable[[EngineOptions], Assistant]]:
     """Opens the bundled model; in float32, where the number of rows does not change a token."""
     opened: list[Assistant] = []
 
     def start(options: EngineOptions) -> Assistant:
-        exact = ModelOptions(device="cpu", dtype="float32", kv_cache=request.param)
+        exact = ModelOptions(device="cpu", dtype="float32", kv_cache=kv_cache)
         opened.append(open_assistant(None, exact, engine_options=options))
         return opened[-1]
 
@@ -113,7 +125,9 @@ def test_random_turns_side_by_side_say_what_each_says_alone(
 
 
 def test_logits_side_by_side_are_those_of_a_row_alone(
-    bundled: Callable[[EngineOptions], Assistant], monkeypatch: pytest.MonkeyPatch
+    bundled: Callable[[EngineOptions], Assistant],
+    kv_cache: KvCacheDtype,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     said: list[torch.Tensor] = []
     forward = Model.forward
@@ -134,7 +148,10 @@ def test_logits_side_by_side_are_those_of_a_row_alone(
     side_by_side = torch.cat([logits for logits in said if len(logits) > 1])
     assert len(alone) > 8
     for logits in alone[1:]:  # the first ends the prompt, which is read alone
-        assert float((side_by_side - logits).abs().amax(1).min()) < 1e-3
+        apart = (side_by_side - logits).abs().amax(1)
+        assert float(apart.min()) < MOST_APART[kv_cache]
+        # Another step's are far away: it is this one's that were found.
+        assert float(apart.median()) > 100 * MOST_APART[kv_cache]
 
 
 def _wait_for_words(turn: Turn) -> None:
