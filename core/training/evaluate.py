@@ -51,6 +51,7 @@ __all__ = ["main", "markdown_table"]  # the second: what becomes of the record
 
 OPTIONS: Final = SamplingOptions(max_new_tokens=160)  # six shapes, described, take half of them
 NUM_AT_ONCE: Final = 4
+NO_BREAK: Final = "\N{NO-BREAK SPACE}"
 
 
 class AnyTurn(Protocol):
@@ -184,8 +185,9 @@ def _open(model: str | None, options: ModelOptions) -> Any:
 
 
 def _print_kinds(item: Mapping[str, Any]) -> None:
-    if text := kinds_line(item):
-        print(textwrap.fill(text, 96, initial_indent="    ", subsequent_indent="    "), flush=True)
+    whole = kinds_line(item).replace(" ", NO_BREAK).replace(f",{NO_BREAK}", ", ")
+    if lines := textwrap.wrap(whole, 96, initial_indent="    ", subsequent_indent="    "):
+        print("\n".join(lines).replace(NO_BREAK, " "), flush=True)
 
 
 def _print_failures(scores: Sequence[Score]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -60,6 +61,16 @@ def test_kinds_of_questions_are_told_apart_the_worst_first() -> None:
     found = score("picture questions", answers, counts_words=False)
     assert found.kinds == (("size", 0, 1), ("place", 1, 2), ("colour", 1, 1))
     assert kinds_line(row(found)) == "size 0 % of 1, place 50 % of 2, colour 100 % of 1"
+
+
+def test_a_long_line_of_kinds_is_broken_between_them(capsys: pytest.CaptureFixture[str]) -> None:
+    kinds = [(f"kind {number}", number, 20) for number in range(12)]
+    module._print_kinds({"kinds": kinds})
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) > 1
+    assert all(re.fullmatch(r"    (kind \d+ \d+ % of 20(, |,|$))+", line) for line in lines)
+    module._print_kinds({"kinds": ()})
+    assert capsys.readouterr().out == ""
 
 
 def test_one_kind_of_questions_is_what_its_row_says() -> None:
