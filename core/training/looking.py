@@ -80,8 +80,8 @@ def _distance(layer: Any, hidden: torch.Tensor, rotation: Rotation, looks: Looks
     attention = head_attention(layer.self_attn, layer.input_layernorm(hidden), rotation)
     rows, queries, targets = looks.where.to(hidden.device).unbind(1)
     chances = attention[rows, queries, targets]
-    words = looks.shares.sum()  # a word's shares are 1 together
-    return -(looks.shares.to(hidden.device) * chances).sum() / words.to(hidden.device)
+    shares = looks.shares.to(hidden.device)
+    return -(shares * chances).sum() / shares.sum()  # a word's shares are 1 together
 
 
 def head_attention(

@@ -48,14 +48,15 @@ def text(course: Course) -> Stage:
     schedule = Schedule(course.steps(4300), course.rate("text", 4e-3), weight_decay=0.05)
     stage = dialogue_stage(course, "text", parameters, schedule, 96, text_dialogue)
     exact_share = 0.0 if goes_on else EXACT_SHARE
+    matrices = base_matrices(course.learner)
 
     def around(step: int) -> AbstractContextManager[None]:
         if step < exact_share * schedule.num_steps:
             return nullcontext()
-        return rounded(base_matrices(course.learner))
+        return rounded(matrices)
 
     def validate() -> dict[str, float]:
-        with rounded(base_matrices(course.learner)):
+        with rounded(matrices):
             return stage.validate()
 
     return replace(stage, around=around, validate=validate)
