@@ -14,6 +14,7 @@ import torch
 from core.prompt import ASSISTANT, END
 from core.tokenizer import Tokenizer
 from core.training.dialogues import Dialogue, PictureRef, SoundRef, Turn, UserPart
+from core.training.exchange import NOWHERE
 from core.training.slots import NUM_GLOBAL_TOKENS, global_token
 
 NUM_PARTS: Final = 4  # steps that rows are drawn for together
@@ -28,14 +29,15 @@ class Row:
         ids: token ids, placeholders included.
         labels: the id to predict at each place, or IGNORED; already shifted by one.
         pictures, sounds: the media's indices, in prompt order.
-        looks: places from which one should be looked at, that one, and how much, 1 in all.
+        looks: places from which one should be looked at, that one, by which of the heads that
+            are told, and how much, 1 in all.
     """
 
     ids: tuple[int, ...]
     labels: tuple[int, ...]
     pictures: tuple[int, ...]
     sounds: tuple[int, ...]
-    looks: tuple[tuple[int, int, float], ...] = ()
+    looks: tuple[tuple[int, int, int, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class RowEncoder:
         ids: list[int] = []
         learned: list[bool] = []
         views: list[int] = []  # where each picture's global view begins
-        looks: list[tuple[int, int, float]] = []
+        looks: list[tuple[int, int, int, float]] = []
 
         def add(new: Sequence[int], learn: bool = False) -> None:
             ids.extend(new)
@@ -100,18 +102,18 @@ class RowEncoder:
 
     def _looks(
         self, start: int, turn: Turn, views: Sequence[int]
-    ) -> Iterator[tuple[int, int, float]]:
+    ) -> Iterator[tuple[int, int, int, float]]:
         """Where to look while a reply is said that begins at a place of the row.
 
         Args:
             views: where the pictures' global views begin.
         """
         begin = start - 1  # from a token, the one after it is said
-        for end, at in turn.looks:
-            stop = start - 1 + len(self._text(turn.reply[:end], self.assistant))
-            for query in range(begin, stop):
-                for picture, place in at:
-                    yield query, views[picture] + global_token(place), 1 / len(at)
+        for look in turn.looks:
+            stop = start - 1 + len(self._text(turn.reply[: look.end], self.assistant))
+            for head, places in enumerate((look.at, look.then or look.at)):
+                at = [_token_at(place, views) for place in places]
+                yield from ((q, k, head, 1 / len(at)) for q in range(begin, stop) for k in at)
             begin = stop
 
     def _part(self, part: UserPart, after: int) -> list[int]:
@@ -124,20 +126,31 @@ class RowEncoder:
                 return self._text(part, after)
 
 
+def _token_at(place: tuple[int, int], views: Sequence[int]) -> int:
+    """Which token of a row tells of a place in a picture."""
+    return 0 if place == NOWHERE else views[place[0]] + global_token(place[1])
+
+
 @dataclass(frozen=True)
 class Looks:
     """Where the words of replies should look (looking.py).
 
     Args:
-        where: int64, shape (num, 3): a row, a place in it, and a place before to be looked at.
-        shares: float32, shape (num,): how much of the look, 1 for each row and place.
+        where: int64, shape (num, 4): a row, a place in it, a place before to be looked at, and
+            by which of the heads that are told.
+        shares: float32, shape (num,): how much of the look, 1 for each row, place and head.
     """
 
-    where: torch.Tensor = field(default_factory=lambda: torch.empty(0, 3, dtype=torch.int64))
+    where: torch.Tensor = field(default_factory=lambda: torch.empty(0, 4, dtype=torch.int64))
     shares: torch.Tensor = field(default_factory=lambda: torch.empty(0))
 
     def __len__(self) -> int:
         return len(self.shares)
+
+    def of_head(self, number: int) -> Looks:
+        """Those that one of the heads is told."""
+        mine = self.where[:, -1] == number
+        return Looks(self.where[mine], self.shares[mine])
 
 
 @dataclass(frozen=True)
@@ -169,8 +182,8 @@ def collate(rows: Sequence[Row], pad_id: int) -> Batch:
     pictures = tuple(index for row in rows for index in row.pictures)
     sounds = tuple(index for row in rows for index in row.sounds)
     looks = [(index, *look) for index, row in enumerate(rows) for look in row.looks]
-    where = torch.tensor([look[:3] for look in looks], dtype=torch.int64).view(-1, 3)
-    shares = torch.tensor([look[3] for look in looks])
+    where = torch.tensor([look[:4] for look in looks], dtype=torch.int64).view(-1, 4)
+    shares = torch.tensor([look[4] for look in looks])
     return Batch(ids, labels, pictures, sounds, Looks(where, shares))
 
 

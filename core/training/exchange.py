@@ -21,16 +21,30 @@ HELD_OUT_SHARE: Final = 10  # one surface form in so many
 DIGITS_SHARE: Final = 0.7  # of typed questions write numbers as digits
 
 
+Places = tuple[tuple[int, int], ...]  # numbers of pictures as shown, and of places in each
+# Where to look for what is not shown: the first token of all. What is counted is looked for there
+# too: with one shape it gets a half of a look, with two shapes a third, and so tells how many.
+NOWHERE: Final = (-1, 0)
+
+
 class Look(NamedTuple):
     """Where a part of an answer is read from.
 
     Args:
         end: the part goes up to this character of the answer.
-        at: numbers of pictures, in the order they are shown, and of places in them (items.PLACES).
+        at: where the first head that is told looks; places are numbered as in items.PLACES.
+        then: where the next one looks (default: there too). Of two things that are compared, each
+            has one to itself.
     """
 
     end: int
-    at: tuple[tuple[int, int], ...]
+    at: Places
+    then: Places = ()
+
+
+def look_throughout(said: str, at: Places, then: Places = ()) -> tuple[Look, ...]:
+    """The look of a whole answer; of two lists of places, one may be empty, or both."""
+    return (Look(len(said), at or then, then or at),) if at or then else ()
 
 
 @dataclass(frozen=True)

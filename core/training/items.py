@@ -5,10 +5,11 @@ Leaves out: which scenes there are and what is asked about them (scenes.py), dra
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from core.training.exchange import Look
+from core.training.exchange import NOWHERE, Look, Places
 from core.training.facts import with_article
 from core.training.world import capitalised
 
@@ -125,6 +126,11 @@ def looks_of(said: str, scene: Scene, picture: int = 0) -> tuple[Look, ...]:
         before = len(said[:start].rstrip())  # a token begins with the space before its word
         looks += [Look(before, ()), Look(start + len(told), ((picture, item.place),))]
     return tuple(looks)
+
+
+def places_of(found: Iterable[Item | None], picture: int = 0) -> Places:
+    """Where to look for shapes of a picture; for None, where nothing is."""
+    return tuple((picture, item.place) if item else NOWHERE for item in found)
 
 
 def describe(scene: Scene) -> str:

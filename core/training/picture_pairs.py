@@ -10,13 +10,22 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from core.training.exchange import Look
+from core.training.exchange import look_throughout
 from core.training.facts import with_article
-from core.training.items import SHAPES, Item, Scene, contents, counted, looks_of, text_of
+from core.training.items import (
+    SHAPES,
+    Item,
+    Scene,
+    contents,
+    counted,
+    looks_of,
+    places_of,
+    text_of,
+)
 from core.training.world import Exchange, capitalised
 
 SKILL: Final = "two pictures"
-Items = tuple[Item, ...]
+Items = tuple[Item | None, ...]  # None: where a head looks that finds nothing
 ORDINALS: Final = ("first", "second")
 
 WORDINGS: Final[dict[str, tuple[str, ...]]] = {
@@ -102,8 +111,7 @@ def _ask(
     """One question in one of its wordings, whose answer tells of items in each picture."""
     question = capitalised(rng.choice(WORDINGS[kind]).format(**slots))
     said = f"{capitalised(answer)}."
-    at = tuple((number, item.place) for number, items in enumerate(found) for item in items)
-    looks = (Look(len(said), at),) if at else ()
+    looks = look_throughout(said, *(places_of(items, i) for i, items in enumerate(found)))
     return Exchange(SKILL, question, question, said, looks=looks)
 
 
@@ -111,14 +119,18 @@ def _num_shapes(pair: Pair) -> tuple[int, int]:
     return len(pair[0].items), len(pair[1].items)
 
 
+def _shapes(pair: Pair) -> tuple[Items, Items]:
+    return _looked_for((pair[0].items, pair[1].items))
+
+
 def _more(rng: random.Random, pair: Pair) -> Exchange | None:
     first, second = _num_shapes(pair)
     if not first and not second:
         return None
     if first == second:
-        return _ask(rng, "more", f"both pictures have {counted(first)}")
+        return _ask(rng, "more", f"both pictures have {counted(first)}", _shapes(pair))
     which = ORDINALS[0] if first > second else ORDINALS[1]
-    return _ask(rng, "more", f"the {which} picture has more shapes")
+    return _ask(rng, "more", f"the {which} picture has more shapes", _shapes(pair))
 
 
 def _difference(rng: random.Random, pair: Pair) -> Exchange | None:
@@ -126,10 +138,11 @@ def _difference(rng: random.Random, pair: Pair) -> Exchange | None:
     if not first and not second:
         return None
     if first == second:
-        return _ask(rng, "difference", f"both pictures have {counted(first)}")
+        return _ask(rng, "difference", f"both pictures have {counted(first)}", _shapes(pair))
     one, other = ORDINALS if first > second else ORDINALS[::-1]
     more = f"{abs(first - second)} more {'shape' if abs(first - second) == 1 else 'shapes'}"
-    return _ask(rng, "difference", f"the {one} picture has {more} than the {other}")
+    answer = f"the {one} picture has {more} than the {other}"
+    return _ask(rng, "difference", answer, _shapes(pair))
 
 
 def _together(rng: random.Random, pair: Pair) -> Exchange | None:
@@ -137,7 +150,8 @@ def _together(rng: random.Random, pair: Pair) -> Exchange | None:
     if not num:
         return None
     verb = "is" if num == 1 else "are"
-    return _ask(rng, "together", f"there {verb} {counted(num)} in both pictures together")
+    answer = f"there {verb} {counted(num)} in both pictures together"
+    return _ask(rng, "together", answer, _shapes(pair))
 
 
 def _showing(shown: tuple[bool, bool], thing: str) -> str:
@@ -166,13 +180,18 @@ def _sample_thing(rng: random.Random, pair: Pair) -> tuple[str, tuple[Items, Ite
     return with_article(f"{item.colour} {item.shape}"), (first, second)
 
 
+def _looked_for(found: tuple[Items, Items]) -> tuple[Items, Items]:
+    """Where to look for what may not be there."""
+    return (*found[0], None), (*found[1], None)
+
+
 def _which_shows(rng: random.Random, pair: Pair) -> Exchange | None:
     thing = _sample_thing(rng, pair)
     if thing is None:
         return None
-    name, (first, second) = thing
-    answer = _showing((bool(first), bool(second)), name)
-    return _ask(rng, "which shows", answer, (first, second), thing=name)
+    name, found = thing
+    answer = _showing((bool(found[0]), bool(found[1])), name)
+    return _ask(rng, "which shows", answer, _looked_for(found), thing=name)
 
 
 def _both_show(rng: random.Random, pair: Pair) -> Exchange | None:
@@ -187,7 +206,7 @@ def _both_show(rng: random.Random, pair: Pair) -> Exchange | None:
         answer = f"no, only the {ORDINALS[shown.index(True)]} picture shows {name}"
     else:
         answer = f"no, neither picture shows {name}"
-    return _ask(rng, "both show", answer, found, thing=name)
+    return _ask(rng, "both show", answer, _looked_for(found), thing=name)
 
 
 def _which_shows_the_word(rng: random.Random, pair: Pair) -> Exchange | None:
@@ -226,7 +245,7 @@ def _one_of(rng: random.Random, pair: Pair) -> tuple[Scene, str]:
     return pair[index], ORDINALS[index]
 
 
-def _found_in(which: str, *items: Item) -> tuple[Items, Items]:
+def _found_in(which: str, *items: Item | None) -> tuple[Items, Items]:
     """These in one of the pictures, nothing in the other."""
     return (items, ()) if which == ORDINALS[0] else ((), items)
 
@@ -244,7 +263,7 @@ def _count_one(rng: random.Random, pair: Pair) -> Exchange | None:
     if not num:
         return None
     answer = f"there {'is' if num == 1 else 'are'} {counted(num)} in the {which} picture"
-    return _ask(rng, "count", answer, which=which)
+    return _ask(rng, "count", answer, _found_in(which, *scene.items, None), which=which)
 
 
 def _colour_in_one(rng: random.Random, pair: Pair) -> Exchange | None:

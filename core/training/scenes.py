@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final
 
-from core.training.exchange import Look, as_heard
+from core.training.exchange import as_heard, look_throughout
 from core.training.facts import WORDS, with_article
 from core.training.items import (
     COLOURS,
@@ -23,6 +23,7 @@ from core.training.items import (
     counted,
     describe,
     looks_of,
+    places_of,
     plural,
     text_of,
 )
@@ -47,6 +48,7 @@ NUM_SHAPES_WEIGHTS: Final = (3, 3, 3, 2, 2, 2)  # of one shape, of two, ...
 # The places in the middle of a side, and the corners that are on that side too.
 CORNERS_BESIDE: Final = {1: (0, 2), 3: (0, 6), 5: (2, 8), 7: (6, 8)}
 MAX_SHAPES: Final = len(NUM_SHAPES_WEIGHTS)
+Found = Iterable[Item | None]  # where an answer is read from; None: where nothing is
 
 WORDINGS: Final[dict[str, tuple[str, ...]]] = {
     "describe": (
@@ -158,14 +160,14 @@ def _ask(
     skill: str,
     wordings: tuple[str, ...],
     answer: str,
-    found: Iterable[Item] = (),
+    found: Found = (),
+    then: Found = (),
     **slots: str,
 ) -> Exchange:
     """One question in one of its wordings, whose answer tells of the items that are found."""
     question = capitalised(rng.choice(wordings).format(**slots))
     said = f"{capitalised(answer)}."
-    at = tuple((0, item.place) for item in found)
-    looks = (Look(len(said), at),) if at else ()
+    looks = look_throughout(said, places_of(found), places_of(then))
     return Exchange(skill, question, as_heard(question), said, looks=looks)
 
 
@@ -179,7 +181,8 @@ def _describe(rng: random.Random, scene: Scene) -> Exchange:
 
 
 def _count(rng: random.Random, scene: Scene) -> Exchange:
-    return _ask(rng, "count", WORDINGS["count"], _there_are(len(scene.items)))
+    num = len(scene.items)
+    return _ask(rng, "count", WORDINGS["count"], _there_are(num), (*scene.items, None))
 
 
 def _count_colour(rng: random.Random, scene: Scene) -> Exchange:
@@ -188,7 +191,7 @@ def _count_colour(rng: random.Random, scene: Scene) -> Exchange:
     thing = f"{colour} shape"
     wordings = WORDINGS["count some"] + WORDINGS["count colour"]
     answer = _there_are(colours.count(colour), thing)
-    found = [item for item in scene.items if item.colour == colour]
+    found = _counted(scene, "colour", colour)
     return _ask(rng, "count", wordings, answer, found, things=plural(thing), colour=colour)
 
 
@@ -196,8 +199,13 @@ def _count_shape(rng: random.Random, scene: Scene) -> Exchange:
     shapes = [item.shape for item in scene.items]
     shape = rng.choice(shapes) if rng.random() < 0.7 else rng.choice(SHAPES)
     answer = _there_are(shapes.count(shape), shape)
-    found = [item for item in scene.items if item.shape == shape]
+    found = _counted(scene, "shape", shape)
     return _ask(rng, "count", WORDINGS["count some"], answer, found, things=plural(shape))
+
+
+def _counted(scene: Scene, what: str, wanted: str) -> Found:
+    """Where to look to count what is of one colour or shape."""
+    return (*(item for item in scene.items if getattr(item, what) == wanted), None)
 
 
 def _only_item(rng: random.Random, scene: Scene) -> Item | None:
@@ -245,8 +253,7 @@ def _what_at(rng: random.Random, scene: Scene) -> Exchange | None:
     item = by_place.get(place)
     subject = with_article(item.name) if item else "nothing"
     answer = f"{subject} is {PLACES[place]}"
-    found = [item] if item else []
-    return _ask(rng, "what at", WORDINGS["what at"], answer, found, place=PLACES[place])
+    return _ask(rng, "what at", WORDINGS["what at"], answer, [item], place=PLACES[place])
 
 
 def _is_there(rng: random.Random, scene: Scene) -> Exchange:
@@ -259,12 +266,12 @@ def _is_there(rng: random.Random, scene: Scene) -> Exchange:
             shape = rng.choice(SHAPES)
         else:
             colour = rng.choice(tuple(COLOURS))
-    alike = [item for item in scene.items if item.shape == shape]
-    there = [item for item in alike if is_shape_alone or item.colour == colour]
+    colours = COLOURS if is_shape_alone else (colour,)
+    there = [item for item in scene.items if item.shape == shape and item.colour in colours]
     thing = shape if is_shape_alone else f"{colour} {shape}"
     answer = f"yes, there is {with_article(thing)}" if there else f"no, there is no {thing}"
-    found, wordings = there or alike, WORDINGS["is there"]
-    return _ask(rng, "is there", wordings, answer, found, a_thing=with_article(thing))
+    a_thing = with_article(thing)
+    return _ask(rng, "is there", WORDINGS["is there"], answer, (*there, None), a_thing=a_thing)
 
 
 def _compare_sizes(rng: random.Random, scene: Scene) -> Exchange | None:
@@ -275,7 +282,8 @@ def _compare_sizes(rng: random.Random, scene: Scene) -> Exchange | None:
     (which,) = [item.shape for item in pair if item.size == size]
     slots = {"more": more, "one": pair[0].shape, "other": pair[1].shape}
     wordings = WORDINGS["compare sizes"]
-    return _ask(rng, "compare", wordings, f"the {which} is {more}", pair, **slots)
+    found, then = ([item] for item in pair)
+    return _ask(rng, "compare", wordings, f"the {which} is {more}", found, then, **slots)
 
 
 def _compare_numbers(rng: random.Random, scene: Scene) -> Exchange | None:
@@ -289,7 +297,8 @@ def _compare_numbers(rng: random.Random, scene: Scene) -> Exchange | None:
     relation = "more {} than" if more > 0 else "fewer {} than" if more < 0 else "as many {} as"
     found = relation.format(f"{one} shapes")
     answer = f"{'yes' if more > 0 else 'no'}, there are {found} {other} shapes"
-    return _ask(rng, "compare", WORDINGS["compare numbers"], answer, one=one, other=other)
+    counts = [_counted(scene, "colour", colour) for colour in (one, other)]
+    return _ask(rng, "compare", WORDINGS["compare numbers"], answer, *counts, one=one, other=other)
 
 
 def _compare_places(rng: random.Random, scene: Scene) -> Exchange | None:
@@ -307,7 +316,7 @@ def _compare_places(rng: random.Random, scene: Scene) -> Exchange | None:
     said = f"to the {truth}" if is_across else truth
     answer = f"{'yes' if asked == truth else 'no'}, the {one.shape} is {said} the {other.shape}"
     slots = {"one": one.shape, "where": where, "other": other.shape}
-    return _ask(rng, "compare", WORDINGS["compare places"], answer, pair, **slots)
+    return _ask(rng, "compare", WORDINGS["compare places"], answer, [one], [other], **slots)
 
 
 def _read(rng: random.Random, scene: Scene) -> Exchange:
@@ -358,6 +367,7 @@ _LOOK_UP_MAKERS: Final[tuple[tuple[SceneMaker, float], ...]] = (
     (_count_colour, 2),
     (_count_shape, 2),
     (_compare_sizes, 2),
+    (_compare_numbers, 2),
     (_compare_places, 3),
 )
 

@@ -11,7 +11,7 @@ import torch
 
 from core.training.dialogues import Dialogue, PictureRef, Turn, pair_dialogue, picture_dialogue
 from core.training.examples import IGNORED, Batch, Looks, MediaTokens, Row, RowEncoder, collate
-from core.training.exchange import Exchange, Look
+from core.training.exchange import NOWHERE, Exchange, Look, look_throughout
 from core.training.facts import with_article
 from core.training.items import PLACES, Item, Scene
 from core.training.learner import Learner
@@ -28,9 +28,9 @@ from core.training.slots import NUM_GLOBAL_TOKENS, SIDE, global_token, slots_of
 from tests.training import random_learner, small_tokenizer
 
 PICTURE_ID, NUM_CROP_TOKENS = 11, 13
-LOOKS = Looks(
-    torch.tensor([[0, 7, 2], [0, 8, 2], [0, 8, 5], [1, 6, 0]]), torch.tensor([1.0, 0.5, 0.5, 1.0])
-)
+FIRST = [[0, 7, 2, 0], [0, 8, 2, 0], [0, 8, 5, 0], [1, 6, 0, 0]]
+SECOND = [[0, 7, 5, 1], [0, 8, 1, 1], [1, 6, 3, 1]]
+LOOKS = Looks(torch.tensor(FIRST + SECOND), torch.tensor([1.0, 0.5, 0.5, *[1.0] * 4]))
 
 
 @pytest.fixture(scope="module")
@@ -65,15 +65,16 @@ def test_the_head_is_one_that_the_decoder_has(learner: Learner, embeddings: torc
         )
         _, distance = run_and_look(learner.decoder, embeddings, LOOKS)
         rotation = learner.decoder.rotary_emb(embeddings, torch.arange(10)[None])
-        rows, queries, targets = LOOKS.where.unbind(1)
         expected = []
-        for number in looking_layers(len(learner.decoder.layers)):
+        for head, number in enumerate(looking_layers(len(learner.decoder.layers))):
+            mine = LOOKS.of_head(head)
+            rows, queries, targets, _ = mine.where.unbind(1)
             layer = learner.decoder.layers[number]
             given = layer.input_layernorm(output.hidden_states[number])
             found = head_attention(layer.self_attn, given, rotation)
             attention = output.attentions[number][:, LOOKING_HEAD]
             torch.testing.assert_close(found.exp(), attention)
-            expected.append(-(LOOKS.shares * attention[rows, queries, targets].log()).sum() / 3)
+            expected.append(-(mine.shares * attention[rows, queries, targets].log()).sum() / 3)
     torch.testing.assert_close(distance, torch.stack(expected).mean())
 
 
@@ -81,6 +82,13 @@ def test_told_layers_are_in_the_middle_and_there() -> None:
     assert looking_layers(6) == (3, 4)
     assert looking_layers(2) == (1,)
     assert looking_layers(32) == (16, 17)
+
+
+def test_each_head_is_told_its_own() -> None:
+    first, second = LOOKS.of_head(0), LOOKS.of_head(1)
+    assert first.where.tolist() == FIRST
+    assert first.shares.tolist() == [1.0, 0.5, 0.5, 1.0]
+    assert second.where.tolist() == SECOND
 
 
 def test_an_adapter_learns_to_look_where_it_is_told() -> None:
@@ -155,6 +163,26 @@ def test_every_word_of_a_reply_looks_at_what_it_is_read_from() -> None:
     assert looks_of(row, replies[1]) == []
     one = [(views[1] + global_token(8), 1.0)]
     assert looks_of(row, replies[2]) == [one] * (len(replies[2]) - 1)
+    assert [looks_of(row, places, head=1) for places in replies] == [
+        looks_of(row, places) for places in replies
+    ]
+
+
+def test_each_of_two_heads_looks_at_one_of_two_things() -> None:
+    looks = look_throughout("Yes.", ((0, 2), NOWHERE), ((0, 6),))
+    row = encoder().encode(Dialogue((Turn((PictureRef(3), "More?"), "Yes.", looks),)))
+    view = row.ids.index(PICTURE_ID) + NUM_CROP_TOKENS
+    (reply,) = spans(row)
+    first, second = looks_of(row, reply), looks_of(row, reply, head=1)
+    assert first == [[(view + global_token(2), 0.5), (0, 0.5)]] * (len(reply) - 1)
+    assert second == [[(view + global_token(6), 1.0)]] * (len(reply) - 1)
+
+
+def test_of_two_lists_of_places_one_may_be_empty() -> None:
+    one = ((0, 2),)
+    assert look_throughout("Yes.", one) == look_throughout("Yes.", (), one)
+    assert look_throughout("Yes.", one) == (Look(4, one, one),)
+    assert look_throughout("Yes.", ()) == ()
 
 
 def spans(row: Row) -> Iterator[range]:
@@ -168,16 +196,17 @@ def spans(row: Row) -> Iterator[range]:
             start = None
 
 
-def looks_of(row: Row, places: range) -> list[list[tuple[int, float]]]:
-    """Of each place that looks somewhere, where and how much."""
-    found = [[(at, share) for query, at, share in row.looks if query == p] for p in places]
+def looks_of(row: Row, places: range, head: int = 0) -> list[list[tuple[int, float]]]:
+    """Of each place that one of the told heads looks somewhere from, where and how much."""
+    mine = [look for look in row.looks if look[2] == head]
+    found = [[(at, share) for query, at, _, share in mine if query == p] for p in places]
     return [looks for looks in found if looks]
 
 
 def test_looks_of_all_rows_come_together() -> None:
-    rows = [Row((1, 2, 3), (2, 3, 4), (), (), ((2, 0, 1.0),)), Row((1, 2), (2, 3), (), ())]
+    rows = [Row((1, 2, 3), (2, 3, 4), (), (), ((2, 0, 1, 1.0),)), Row((1, 2), (2, 3), (), ())]
     looks = collate([*rows, rows[0]], 0).looks
-    assert looks.where.tolist() == [[0, 2, 0], [2, 2, 0]]
+    assert looks.where.tolist() == [[0, 2, 0, 1], [2, 2, 0, 1]]
     assert looks.shares.tolist() == [1.0, 1.0]
     assert len(collate([rows[1]], 0).looks) == 0
 
@@ -188,20 +217,70 @@ def test_what_an_answer_is_read_from_is_in_the_picture_and_in_the_answer() -> No
         scene = sample_scene(rng)
         exchange = ask_about(rng, scene)
         by_place = {item.place: item for item in scene.items}
-        for picture, place in read_from(exchange):
+        for picture, place in set(read_from(exchange)) - {NOWHERE}:
             assert picture == 0
-            item = by_place[place]
-            assert item.shape in exchange.question + exchange.answer or (
-                item.colour in exchange.answer
-            ), exchange
+            item, said = by_place[place], exchange.question + exchange.answer
+            assert item.shape in said or item.colour in said or "shapes" in said, exchange
             num_told += 1
         if exchange.skill in ("colour", "place", "size"):
-            assert len(read_from(exchange)) == 1
+            assert len(set(read_from(exchange))) == 1
     assert num_told > 500
 
 
 def read_from(exchange: Exchange) -> list[tuple[int, int]]:
-    return [each for look in exchange.looks for each in look.at]
+    return [each for look in exchange.looks for each in (*look.at, *look.then)]
+
+
+@pytest.mark.parametrize(("skill", "num_kinds"), [("count", 4), ("is there", 2)])
+def test_what_is_counted_is_looked_for_where_nothing_is_too(skill: str, num_kinds: int) -> None:
+    """So that the share of a look that is left for it tells how many there are."""
+    rng = random.Random(7)
+    answers: set[str] = set()
+    for _ in range(1000):
+        exchange = ask_about(rng, sample_scene(rng))
+        if exchange.skill != skill or "only" in exchange.answer:
+            continue
+        (look,) = exchange.looks
+        assert look.at[-1] == NOWHERE
+        num = len(look.at) - 1
+        said = str(num or "no") if skill == "count" else "yes," if num else "no,"
+        assert said in exchange.answer.lower().split()
+        answers.add(said)
+    assert len(answers) >= num_kinds
+
+
+def test_things_that_are_compared_are_looked_at_by_one_head_each() -> None:
+    rng, num_compared = random.Random(8), 0
+    while num_compared < 50:
+        scene = sample_scene(rng)
+        exchange = ask_about(rng, scene)
+        if exchange.skill != "compare" or " shapes" in exchange.question:
+            continue
+        (look,) = exchange.looks
+        shapes = {item.place: item.shape for item in scene.items}
+        (one,), (other,) = ([shapes[place] for _, place in at] for at in (look.at, look.then))
+        assert exchange.question.index(one) < exchange.question.index(other)
+        num_compared += 1
+
+
+def test_a_head_looks_for_what_is_asked_in_each_picture() -> None:
+    rng, found = random.Random(9), set()
+    starts = {
+        "Both pictures show a": (True, True),
+        "The first picture shows a": (True, False),
+        "The second picture shows a": (False, True),
+        "Neither picture shows a": (False, False),
+    }
+    for _ in range(2000):
+        exchange = ask_about_two(rng, sample_scene(rng), sample_scene(rng))
+        shown = next((starts[start] for start in starts if exchange.answer.startswith(start)), None)
+        if shown is None or not exchange.looks:
+            continue
+        (look,) = exchange.looks
+        assert look.at[-1] == look.then[-1] == NOWHERE
+        assert (len(look.at) > 1, len(look.then) > 1) == shown
+        found.add(shown)
+    assert len(found) == len(starts)
 
 
 def test_the_words_for_each_shape_of_a_description_look_at_it_alone() -> None:
@@ -213,7 +292,7 @@ def test_the_words_for_each_shape_of_a_description_look_at_it_alone() -> None:
             continue
         num_described += 1
         parts, start = [], 0
-        for end, at in exchange.looks:
+        for end, at, _ in exchange.looks:
             if at:
                 parts.append((exchange.answer[start:end].strip(), at))
             start = end
@@ -229,7 +308,7 @@ def test_parts_of_a_reply_end_where_their_tokens_end() -> None:
     for _ in range(300):
         exchange = ask_about(rng, sample_scene(rng))
         ids = tokenizer.encode_text(exchange.answer)
-        for end, _ in exchange.looks:
+        for end, *_ in exchange.looks:
             part = tokenizer.encode_text(exchange.answer[:end])
             assert ids[: len(part)] == part
             num_parts += 1
@@ -244,9 +323,10 @@ def test_a_part_of_a_reply_looks_where_it_is_read_from() -> None:
     view = row.ids.index(PICTURE_ID) + NUM_CROP_TOKENS
     ends = [len(small_tokenizer().encode_text(reply[: look.end])) for look in looks]
     targets = dict.fromkeys(range(ends[0], ends[1]), 4) | dict.fromkeys(range(ends[2], ends[3]), 0)
-    assert row.looks == tuple(
-        (places[number], view + global_token(place), 1.0) for number, place in targets.items()
-    )
+    at = {places[number]: view + global_token(place) for number, place in targets.items()}
+    for head in range(2):
+        mine = [(query, key, share) for query, key, of, share in row.looks if of == head]
+        assert mine == [(query, key, 1.0) for query, key in at.items()]
 
 
 def test_of_two_pictures_the_right_one_is_looked_at() -> None:
@@ -254,9 +334,9 @@ def test_of_two_pictures_the_right_one_is_looked_at() -> None:
     for _ in range(2000):
         pair = sample_scene(rng), sample_scene(rng)
         exchange = ask_about_two(rng, *pair)
-        for picture, place in read_from(exchange):
+        for picture, place in set(read_from(exchange)) - {NOWHERE}:
             (item,) = [item for item in pair[picture].items if item.place == place]
-            assert item.shape in exchange.answer
+            assert item.shape in exchange.answer or "shapes" in exchange.question + exchange.answer
         if "first picture is" in exchange.answer and exchange.looks:
             found.append({picture for picture, _ in read_from(exchange)})
     assert {0} in found
