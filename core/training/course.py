@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from core.tokenizer import Tokenizer
+from core.training.ctc import spoken_tokens
 from core.training.dialogues import Dialogue
 from core.training.examples import (
     IGNORED,
@@ -27,6 +28,7 @@ from core.training.examples import (
     pooled_batches,
 )
 from core.training.exchange import Split
+from core.training.heard_in_reply import WordFrames
 from core.training.learner import (
     Adapters,
     Encoding,
@@ -38,6 +40,7 @@ from core.training.learner import (
 from core.training.loop import Schedule, Stage
 from core.training.materials import Materials
 from core.training.nf4_base import base_matrices, is_of_base, round_to_nf4
+from core.training.word_frames import frames_of_words
 
 NUM_VALIDATION: Final = 256
 GOING_ON_SHARE: Final = 0.5  # of the learning rate, for a model that is finished already
@@ -63,6 +66,7 @@ class Course:
     goes_on: frozenset[str] = frozenset()
     sounds: dict[Split, dict[int, torch.Tensor]] = field(default_factory=dict)
     pictures: dict[Split, dict[int, Encoding]] = field(default_factory=dict)
+    words: dict[int, WordFrames] | None = None
 
     def steps(self, num: int) -> int:
         """A number of steps at this course's scale."""
@@ -87,6 +91,7 @@ class Course:
             audio_id=config.audio_config.audio_token_id,
             picture_tokens=lambda i: picture_tokens(self.materials.mask(split, i)),
             sound_tokens=lambda i: -(-self.materials.clips(split).num_frames(i) // 8),
+            said=self.said if split == "train" else lambda _: None,
         )
         return RowEncoder(self.tokenizer, media)
 
@@ -99,6 +104,18 @@ class Course:
             rng = random.Random("sounds") if split == "train" else None
             self.sounds[split] = sound_encodings(self.learner, self.materials.clips(split), rng)
         return self.sounds[split]
+
+    def said(self, index: int) -> tuple[str, WordFrames] | None:
+        """What a clip says, and where; None: it is too short for all its words."""
+        about = self.materials.clips("train").about
+        if self.words is None:
+            said = [clip.spoken for clip in about]
+            spoken = spoken_tokens(self.tokenizer, said, ())
+            self.words = frames_of_words(
+                self.sound_encodings("train"), said, spoken, self.tokenizer
+            )
+        frames = self.words.get(index)
+        return None if frames is None else (about[index].spoken, frames)
 
     def picture_encodings(self, split: Split, indices: tuple[int, ...]) -> dict[int, Encoding]:
         """The frozen vision encoder's outputs for some pictures, each computed once a stage."""

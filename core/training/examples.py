@@ -15,8 +15,10 @@ from core.prompt import ASSISTANT, END
 from core.tokenizer import Tokenizer
 from core.training.dialogues import Dialogue, PictureRef, SoundRef, Turn, UserPart
 from core.training.exchange import NOWHERE
+from core.training.heard_in_reply import WordFrames, heard_in
 from core.training.slots import NUM_GLOBAL_TOKENS, global_token
 
+NUM_TOLD: Final = 2  # heads that are told where to look (looking.py)
 NUM_PARTS: Final = 4  # steps that rows are drawn for together
 IGNORED: Final = -100  # the label that cross entropy passes over
 
@@ -42,12 +44,17 @@ class Row:
 
 @dataclass(frozen=True)
 class MediaTokens:
-    """Which ids placeholders are, and how many each picture and sound takes, by its index."""
+    """Which ids placeholders are, and how many each picture and sound takes, by its index.
+
+    Args:
+        said: what a sound says, and which of its tokens say each word; None: nobody knows.
+    """
 
     image_id: int
     audio_id: int
     picture_tokens: Callable[[int], int]
     sound_tokens: Callable[[int], int]
+    said: Callable[[int], tuple[str, WordFrames] | None] = lambda _: None
 
 
 class RowEncoder:
@@ -79,13 +86,19 @@ class RowEncoder:
             add([self.system, *self._text(dialogue.system, self.system), self.end])
         for turn in dialogue.turns:
             add([self.user])
+            sounds: list[tuple[int, int]] = []  # the turn's: which, and where each begins
             for part in turn.user:
+                if isinstance(part, SoundRef):
+                    sounds.append((part.index, len(ids)))
                 add(self._part(part, ids[-1]))
                 if isinstance(part, PictureRef):
                     views.append(len(ids) - NUM_GLOBAL_TOKENS)
             add([self.end, self.assistant])
             reply = self._text(turn.reply, self.assistant)
-            looks.extend(self._looks(len(ids), turn, views))
+            if turn.looks:
+                looks.extend(self._looks(len(ids), turn, views))
+            else:
+                looks.extend(self._listens(len(ids), turn.reply, sounds))
             add([*reply, self.end], learn=True)
         targets = [id_ if learn else IGNORED for id_, learn in zip(ids, learned, strict=True)]
         parts = [part for turn in dialogue.turns for part in turn.user]
@@ -113,8 +126,30 @@ class RowEncoder:
             stop = start - 1 + len(self._text(turn.reply[: look.end], self.assistant))
             for head, places in enumerate((look.at, look.then or look.at)):
                 at = [_token_at(place, views) for place in places]
-                yield from ((q, k, head, 1 / len(at)) for q in range(begin, stop) for k in at)
+                yield from _shared(range(begin, stop), at, head)
             begin = stop
+
+    def _listens(
+        self, start: int, reply: str, sounds: Sequence[tuple[int, int]]
+    ) -> Iterator[tuple[int, int, int, float]]:
+        """As `_looks`, where words of the reply were heard.
+
+        Args:
+            sounds: which, and where each begins.
+        """
+        for index, first in sounds:
+            if (said := self.media.said(index)) is None:
+                continue
+            spoken, frames = said
+            for word in heard_in(reply, spoken):
+                before = reply[: word.start].rstrip()  # a token begins with the space before
+                begin, stop = (
+                    start - 1 + len(self._text(part, self.assistant))
+                    for part in (before, reply[: word.end])
+                )
+                at = [first + frame for number in word.words for frame in frames[number]]
+                for head in range(NUM_TOLD):
+                    yield from _shared(range(begin, stop), at, head)
 
     def _part(self, part: UserPart, after: int) -> list[int]:
         match part:
@@ -124,6 +159,11 @@ class RowEncoder:
                 return [self.media.audio_id] * self.media.sound_tokens(index)
             case str():
                 return self._text(part, after)
+
+
+def _shared(queries: range, at: Sequence[int], head: int) -> Iterator[tuple[int, int, int, float]]:
+    """Looks from each of some places at all of some others."""
+    return ((query, key, head, 1 / len(at)) for query in queries for key in at)
 
 
 def _token_at(place: tuple[int, int], views: Sequence[int]) -> int:

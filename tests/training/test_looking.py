@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from core.training.dialogues import Dialogue, PictureRef, Turn, pair_dialogue, picture_dialogue
+from core.training.dialogues import (
+    Dialogue,
+    PictureRef,
+    SoundRef,
+    Turn,
+    pair_dialogue,
+    picture_dialogue,
+)
 from core.training.examples import IGNORED, Batch, Looks, MediaTokens, Row, RowEncoder, collate
 from core.training.exchange import NOWHERE, Exchange, Look, look_throughout
 from core.training.facts import with_article
@@ -176,6 +184,36 @@ def test_each_of_two_heads_looks_at_one_of_two_things() -> None:
     first, second = looks_of(row, reply), looks_of(row, reply, head=1)
     assert first == [[(view + global_token(2), 0.5), (0, 0.5)]] * (len(reply) - 1)
     assert second == [[(view + global_token(6), 1.0)]] * (len(reply) - 1)
+
+
+def test_words_that_were_heard_are_listened_to_where_they_are_said() -> None:
+    said = {4: ("One ring.", ((1,), (2, 4))), 5: None}
+    media = replace(encoder().media, said=said.get)
+    turns = (
+        Turn((SoundRef(4), "Write it down."), "One ring."),
+        Turn((SoundRef(5),), "One ring."),
+        Turn(("and how big?",), "One ring."),
+    )
+    row = RowEncoder(small_tokenizer(), media).encode(Dialogue(turns))
+    sound = row.ids.index(12)
+    first, *others = spans(row)
+    num_first = len(small_tokenizer().encode_text("One"))
+    for head in range(2):
+        looks = looks_of(row, first, head)
+        assert looks[:num_first] == [[(sound + 1, 1.0)]] * num_first
+        ring = [(sound + 2, 0.5), (sound + 4, 0.5)]
+        num_ring = len(small_tokenizer().encode_text("One ring")) - num_first
+        assert looks[num_first:] == [ring] * num_ring
+        assert [looks_of(row, other, head) for other in others] == [[], []]
+
+
+def test_an_answer_that_is_read_from_a_picture_is_not_listened_to() -> None:
+    media = replace(encoder().media, said=lambda _: ("Star?", ((0,),)))
+    looks = look_throughout("A star.", ((0, 4),))
+    turn = Turn((PictureRef(0), SoundRef(1)), "A star.", looks)
+    row = RowEncoder(small_tokenizer(), media).encode(Dialogue((turn,)))
+    view = row.ids.index(PICTURE_ID) + NUM_CROP_TOKENS
+    assert {key for _, key, _, _ in row.looks} == {view + global_token(4)}
 
 
 def test_of_two_lists_of_places_one_may_be_empty() -> None:
