@@ -54,10 +54,7 @@ class SpokenTokens:
             truth: the classes that each clip says.
             num_frames: of each clip (default: all have as many).
         """
-        lengths = torch.tensor([len(classes) for classes in truth])
-        flat = torch.tensor([class_ for classes in truth for class_ in classes])
-        frames = torch.tensor(num_frames or [log_probs.shape[0]] * len(truth))
-        return F.ctc_loss(log_probs, flat, frames, lengths, self.blank, zero_infinity=True)
+        return ctc_loss(log_probs, truth, self.blank, num_frames)
 
     def flat_start_loss(
         self,
@@ -71,6 +68,19 @@ class SpokenTokens:
             aligned = flat_alignment(mel, classes, self.num_letters)
             labels[: len(aligned), row] = torch.tensor(aligned)
         return F.nll_loss(log_probs.flatten(0, 1), labels.flatten().to(log_probs.device))
+
+
+def ctc_loss(
+    log_probs: torch.Tensor,
+    truth: Sequence[Sequence[int]],
+    blank: int,
+    num_frames: Sequence[int] | None = None,
+) -> torch.Tensor:
+    """CTC's loss of some clips, each by how much it says; arguments as in SpokenTokens.loss."""
+    lengths = torch.tensor([len(classes) for classes in truth])
+    flat = torch.tensor([class_ for classes in truth for class_ in classes])
+    frames = torch.tensor(num_frames or [log_probs.shape[0]] * len(truth))
+    return F.ctc_loss(log_probs, flat, frames, lengths, blank, zero_infinity=True)
 
 
 def spoken_tokens(

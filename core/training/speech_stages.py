@@ -10,9 +10,10 @@ from typing import Final, get_args
 import numpy as np
 import torch
 from torch import nn
+from transformers.models.phi4_multimodal.modeling_phi4_multimodal import Phi4MultimodalAudioModel
 
 from core.training.course import NUM_VALIDATION, Course, dialogue_stage
-from core.training.ctc import SpokenTokens, collapsed, spoken_tokens
+from core.training.ctc import SpokenTokens, collapsed, ctc_loss, spoken_tokens
 from core.training.edit_distance import edit_distance
 from core.training.exchange import Split
 from core.training.heard_words import HeardWords
@@ -20,11 +21,13 @@ from core.training.learner import Learner, sound_encodings
 from core.training.loop import Schedule, Stage
 from core.training.media import Clips
 from core.training.mel_augment import augment
+from core.training.phonemes import PhonemeHead, SpokenPhonemes, spoken_phonemes
 from core.training.sound_dialogues import SoundDialogues
 from core.training.vision_stages import vision_projector_parameters
 
 NUM_ENCODER_STEPS: Final = 6000
 NUM_FRAMES_A_BATCH: Final = 9600  # about 32 clips
+PHONEMES_WEIGHT: Final = 1.0  # beside the words
 FLAT_START_SHARE: Final = 0.3  # of the steps are helped by a flat alignment
 NUM_POINTED_AT: Final = 8000  # clips that the projector learns words from
 NUM_FRAMES_POINTED: Final = 12_000  # of the clips whose words the projector learns in a step
@@ -35,30 +38,43 @@ _AUDIO_EMBED: Final = "model.embed_tokens_extend.audio_embed."
 
 
 def speech_encoder(course: Course) -> Stage:
-    """The audio encoder and a throw-away head, by CTC on the words that are said."""
+    """The audio encoder and two throw-away heads, by CTC: words, and phonemes in its middle."""
     learner = course.learner
     encoder = learner.media.audio_embed.encoder
-    clips, spoken = course.materials.clips("train"), _spoken(course)
+    clips, spoken, phonemes = course.materials.clips("train"), _spoken(course), _phonemes(course)
     torch.manual_seed(2)
-    head = nn.Linear(learner.config.audio_config.hidden_size, spoken.blank + 1).to(learner.device)
+    width = learner.config.audio_config.hidden_size
+    head = nn.Linear(width, spoken.blank + 1).to(learner.device)
+    middle_head = PhonemeHead(width, phonemes.blank + 1).to(learner.device)
     goes_on = "speech_encoder" in course.goes_on
     if not goes_on:
         _set_mean_and_variance(learner, clips)
     trunk = learner.parameters(f"{_AUDIO_EMBED}encoder.")
-    parameters = {**trunk, **{f"head.{n}": p for n, p in head.named_parameters()}}
+    parameters = {
+        **trunk,
+        **{f"head.{n}": p for n, p in head.named_parameters()},
+        **{f"middle_head.{n}": p for n, p in middle_head.named_parameters()},
+    }
     schedule = Schedule(
         course.steps(NUM_ENCODER_STEPS), course.rate("speech_encoder", 2e-3), num_warmup=200
     )
     # A finished encoder needs no easy beginning.
     sorted_share, flat_share = (0.0, 0.0) if goes_on else (SORTED_SHARE, FLAT_START_SHARE)
 
-    def log_probs_of(mels: torch.Tensor, is_trunk_kept: bool = False) -> torch.Tensor:
-        """Log probabilities of each frame's class, (num_frames, num_clips, num_classes)."""
+    def log_probs_of(
+        mels: torch.Tensor, is_trunk_kept: bool = False
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Of each frame's word token and of its parts' phonemes.
+
+        Returns:
+            Log probabilities, each (num_frames, num_clips, num_classes).
+        """
         with learner.autocast():
             with torch.no_grad() if is_trunk_kept else nullcontext():
-                hidden = encoder(mels.to(learner.device), None)
+                hidden, middle = _run_with_middle(encoder, mels.to(learner.device))
             logits: torch.Tensor = head(hidden)
-        return logits.float().log_softmax(-1).transpose(0, 1)
+            heard = middle_head.log_probs(middle)
+        return logits.float().log_softmax(-1).transpose(0, 1), heard
 
     def loss(step: int) -> torch.Tensor:
         """CTC of clips of about one length, at first with a flat alignment beside it."""
@@ -67,9 +83,12 @@ def speech_encoder(course: Course) -> Stage:
         progress = min(1.0, (step + 1) / (1 + sorted_share * schedule.num_steps))
         indices = _alike(clips, NUM_FRAMES_A_BATCH, 0.2 + 0.8 * progress, rng)
         mels_now = _padded(clips, indices, rng if progress == 1.0 else None)
-        log_probs = log_probs_of(mels_now, course.begins_with_head("speech_encoder", step))
+        is_trunk_kept = course.begins_with_head("speech_encoder", step)
+        log_probs, heard = log_probs_of(mels_now, is_trunk_kept)
         truth = [spoken.trained[index] for index in indices]
+        pronounced = [phonemes.by_clip[index] for index in indices]
         found = spoken.loss(log_probs, truth)
+        found = found + PHONEMES_WEIGHT * ctc_loss(heard, pronounced, phonemes.blank)
         if step >= flat_share * schedule.num_steps:
             return found
         mels = [clips.log_mel(index) for index in indices]
@@ -81,19 +100,51 @@ def speech_encoder(course: Course) -> Stage:
         encoder.eval()
         unseen, truth = course.materials.clips("held_out"), spoken.held_out
         num = min(NUM_VALIDATION, len(unseen))
-        paths = [log_probs_of(_padded(unseen, [i], None)).argmax(-1)[:, 0] for i in range(num)]
-        read = [collapsed(path.tolist(), spoken.blank) for path in paths]
+        said = [log_probs_of(_padded(unseen, [index], None)) for index in range(num)]
         encoder.train()
-        return _figures(truth[:num], read)
+        read, heard = (
+            [collapsed(of_clip[which].argmax(-1)[:, 0].tolist(), blank) for of_clip in said]
+            for which, blank in enumerate((spoken.blank, phonemes.blank))
+        )
+        right = phonemes.by_clip[len(clips) :]  # behind those that are learned from
+        errors = _figures(right[:num], heard)["token_error_rate"]
+        return {**_figures(truth[:num], read), "phoneme_error_rate": errors}
 
     learner.freeze_all_but(parameters)
     return Stage("speech_encoder", parameters, schedule, loss, validate)
 
 
+def _run_with_middle(
+    encoder: Phi4MultimodalAudioModel, mels: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What the encoder says, and what it says behind two of three of its blocks.
+
+    Args:
+        mels: (num_clips, num_frames, 80).
+    Returns:
+        Both (num_clips, num_frames / 8, width).
+    """
+    middle: list[torch.Tensor] = []
+    block = encoder.encoders[2 * len(encoder.encoders) // 3 - 1]
+    with block.register_forward_hook(lambda _, __, output: middle.append(output)):
+        hidden: torch.Tensor = encoder(mels, None)
+    return hidden, middle[0]
+
+
+def _said(course: Course) -> list[list[str]]:
+    """What the clips of each split say."""
+    return [[clip.spoken for clip in course.materials.clips(s).about] for s in get_args(Split)]
+
+
 def _spoken(course: Course) -> SpokenTokens:
     """What the clips say, as classes."""
-    said = [[clip.spoken for clip in course.materials.clips(s).about] for s in get_args(Split)]
-    return spoken_tokens(course.tokenizer, *said)
+    return spoken_tokens(course.tokenizer, *_said(course))
+
+
+def _phonemes(course: Course) -> SpokenPhonemes:
+    """What the clips of both splits say, one behind the other, as phonemes."""
+    trained, held_out = _said(course)
+    return spoken_phonemes([*trained, *held_out])
 
 
 def _figures(truth: Sequence[Sequence[int]], read: Sequence[Sequence[int]]) -> dict[str, float]:
