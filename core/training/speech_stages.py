@@ -53,7 +53,7 @@ def speech_encoder(course: Course) -> Stage:
     parameters = {
         **trunk,
         **{f"head.{n}": p for n, p in head.named_parameters()},
-        **{f"middle_head.{n}": p for n, p in middle_head.named_parameters()},
+        **{f"head.middle.{n}": p for n, p in middle_head.named_parameters()},
     }
     schedule = Schedule(
         course.steps(NUM_ENCODER_STEPS), course.rate("speech_encoder", 2e-3), num_warmup=200
