@@ -1,11 +1,10 @@
-"""The parts that wait for the next bundled model: what they know that the bundled one does not."""
+"""The bundled model finds in a picture what a question names, and says what stands beside it."""
 
 from __future__ import annotations
 
 import random
 from functools import cache, partial
 from pathlib import Path
-from typing import Final
 
 import pytest
 import torch
@@ -18,13 +17,11 @@ from core.training.examples import collate_by_length
 from core.training.learner import Learner
 from core.training.materials import Materials
 from core.training.nf4_base import base_matrices, round_to_nf4
-from core.training.parts import load_parts
 from core.training.scene_list import scene_at
 from core.training.scenes import ask_to_look_up
 from core.training.start_from import start_from, tokenizer_of
 from tests.training import without_compiler
 
-WAITING: Final = BUNDLED_FOLDER.with_name("parts")
 NUM_PICTURES, NUM_ASKED = 120, 3
 
 
@@ -32,15 +29,13 @@ def nothing(what: str, num_done: int, num_all: int) -> None:
     """Progress that nobody sees."""
 
 
-def learner_with(is_waiting: bool) -> Learner:
-    """The bundled model beside its base as it is served, or that with the waiting parts."""
+def bundled_learner() -> Learner:
+    """The bundled model beside its base as it is served."""
     with pytest.MonkeyPatch.context() as patch:
         without_compiler(patch)
         learner = Learner(tokenizer_of(BUNDLED_FOLDER), 0, "cpu")
     start_from(learner, BUNDLED_FOLDER)
     round_to_nf4(base_matrices(learner))
-    if is_waiting:
-        load_parts(learner, WAITING, with_adapters=True)
     return learner
 
 
@@ -72,9 +67,6 @@ def share_looked_up(learner: Learner, folder: Path) -> float:
     return shares_right(batches, hits)["exact"]
 
 
-def test_the_waiting_vision_adapter_finds_what_is_asked_for(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
-    folder = tmp_path_factory.mktemp("pictures")
-    bundled, waiting = (share_looked_up(learner_with(it), folder) for it in (False, True))
-    assert waiting > bundled + 0.1, (bundled, waiting)
+def test_most_of_what_is_asked_for_is_found(tmp_path: Path) -> None:
+    """Without heads that are told where to look, half of these replies were right."""
+    assert share_looked_up(bundled_learner(), tmp_path) > 0.7
