@@ -57,11 +57,16 @@ UserPart = str | PictureRef | SoundRef
 
 @dataclass(frozen=True)
 class Turn:
-    """What the user gives, the reply to learn, and where it is read from."""
+    """What the user gives, the reply to learn, and where it is read from.
+
+    Args:
+        is_heard: whether the reply takes up what a sound beside it says.
+    """
 
     user: tuple[UserPart, ...]
     reply: str
     looks: tuple[Look, ...] = ()
+    is_heard: bool = True
 
 
 @dataclass(frozen=True)

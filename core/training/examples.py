@@ -97,7 +97,7 @@ class RowEncoder:
             reply = self._text(turn.reply, self.assistant)
             if turn.looks:
                 looks.extend(self._looks(len(ids), turn, views))
-            else:
+            elif turn.is_heard:
                 looks.extend(self._listens(len(ids), turn.reply, sounds))
             add([*reply, self.end], learn=True)
         targets = [id_ if learn else IGNORED for id_, learn in zip(ids, learned, strict=True)]
@@ -141,7 +141,7 @@ class RowEncoder:
             if (said := self.media.said(index)) is None:
                 continue
             spoken, frames = said
-            for word in heard_in(reply, spoken):
+            for word in filter(lambda word: word.words, heard_in(reply, spoken)):
                 before = reply[: word.start].rstrip()  # a token begins with the space before
                 begin, stop = (
                     start - 1 + len(self._text(part, self.assistant))

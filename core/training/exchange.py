@@ -19,6 +19,7 @@ Split = Literal["train", "held_out"]
 
 HELD_OUT_SHARE: Final = 10  # one surface form in so many
 DIGITS_SHARE: Final = 0.7  # of typed questions write numbers as digits
+WORD: Final = re.compile(r"[^\W_]+(?:'[^\W_]+)*'?")
 
 
 Places = tuple[tuple[int, int], ...]  # numbers of pictures as shown, and of places in each
@@ -83,7 +84,7 @@ class Exchange:
 
 def words_of(sentence: str) -> str:
     """A sentence's lower-case words and digits, without punctuation."""
-    return " ".join(re.findall(r"[^\W_]+(?:'[^\W_]+)*'?", sentence.lower()))
+    return " ".join(WORD.findall(sentence.lower()))
 
 
 def is_held_out(question: str) -> bool:

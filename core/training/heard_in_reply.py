@@ -6,16 +6,14 @@ Leaves out: which frames say a word (word_frames.py).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from core.training.exchange import words_of
+from core.training.exchange import WORD, words_of
 from core.training.facts import number_in_words
 
 WordFrames = tuple[tuple[int, ...], ...]  # of each word of a clip, the frames that say it
 MAX_IN_WORDS: Final = 100
-_WORD: Final = re.compile(r"[^\W_]+(?:'[^\W_]+)*'?")  # as in exchange.words_of
 
 
 class Heard(NamedTuple):
@@ -40,7 +38,7 @@ def heard_in(reply: str, spoken: str) -> tuple[Heard, ...]:
     said = words_of(spoken).split()
     is_transcript = words_of(reply).split()[: len(said)] == said
     found = []
-    for number, match in enumerate(_WORD.finditer(reply)):
+    for number, match in enumerate(WORD.finditer(reply)):
         turn = (number,) if number < len(said) else ()
         words = turn if is_transcript else _places_of(match[0].lower(), said)
         found.append(Heard(match.start(), match.end(), words))

@@ -82,7 +82,7 @@ class SoundDialogues:
         if rng.random() < TYPED_BESIDE_SHARE:
             index = rng.randrange(len(self.materials.clips(split)))
             asked = text_turn(rng, split)
-            return Turn((SoundRef(index), *asked.user), asked.reply)
+            return Turn((SoundRef(index), *asked.user), asked.reply, is_heard=False)
         uses: tuple[Callable[[random.Random, Split], Turn], ...] = (
             self.transcription,
             self.answer,

@@ -207,6 +207,14 @@ def test_words_that_were_heard_are_listened_to_where_they_are_said() -> None:
         assert [looks_of(row, other, head) for other in others] == [[], []]
 
 
+def test_a_typed_question_beside_a_clip_is_not_listened_to() -> None:
+    media = replace(encoder().media, said=lambda _: ("One ring.", ((0,), (1,))))
+    for is_heard in (True, False):
+        turn = Turn((SoundRef(1), "How many rings?"), "One ring.", is_heard=is_heard)
+        row = RowEncoder(small_tokenizer(), media).encode(Dialogue((turn,)))
+        assert bool(row.looks) == is_heard
+
+
 def test_an_answer_that_is_read_from_a_picture_is_not_listened_to() -> None:
     media = replace(encoder().media, said=lambda _: ("Star?", ((0,),)))
     looks = look_throughout("A star.", ((0, 4),))

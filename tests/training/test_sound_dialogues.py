@@ -49,6 +49,7 @@ def texts(turn: Turn) -> list[str]:
 def check_sound_turn(talk: SoundDialogues, split: Split, turn: Turn) -> str:
     """Hold a turn with a clip against what the clip says; returns the turn's use."""
     clip, prompts = clip_of(talk, split, turn), texts(turn)
+    assert turn.is_heard == (prompts != ["What is beside it?"])
     if not prompts:
         assert turn.reply == clip.answer != ""
         return "answer"
