@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from contextlib import nullcontext
 from typing import Final, get_args
 
 import numpy as np
 import torch
 from torch import nn
-from transformers.models.phi4_multimodal.modeling_phi4_multimodal import Phi4MultimodalAudioModel
 
 from core.training.course import NUM_VALIDATION, Course, dialogue_stage
 from core.training.ctc import SpokenTokens, collapsed, ctc_loss, spoken_tokens
@@ -21,8 +19,9 @@ from core.training.learner import Learner, sound_encodings
 from core.training.loop import Schedule, Stage
 from core.training.media import Clips
 from core.training.mel_augment import augment
-from core.training.phonemes import PhonemeHead, SpokenPhonemes, spoken_phonemes
+from core.training.phonemes import SpokenPhonemes, spoken_phonemes
 from core.training.sound_dialogues import SoundDialogues
+from core.training.speech_heads import Heard, SpeechHeads
 from core.training.vision_stages import vision_projector_parameters
 
 NUM_ENCODER_STEPS: Final = 6000
@@ -44,37 +43,21 @@ def speech_encoder(course: Course) -> Stage:
     clips, spoken, phonemes = course.materials.clips("train"), _spoken(course), _phonemes(course)
     torch.manual_seed(2)
     width = learner.config.audio_config.hidden_size
-    head = nn.Linear(width, spoken.blank + 1).to(learner.device)
-    middle_head = PhonemeHead(width, phonemes.blank + 1).to(learner.device)
+    heads = SpeechHeads(width, spoken.blank + 1, phonemes.blank + 1).to(learner.device)
     goes_on = "speech_encoder" in course.goes_on
     if not goes_on:
         _set_mean_and_variance(learner, clips)
     trunk = learner.parameters(f"{_AUDIO_EMBED}encoder.")
-    parameters = {
-        **trunk,
-        **{f"head.{n}": p for n, p in head.named_parameters()},
-        **{f"head.middle.{n}": p for n, p in middle_head.named_parameters()},
-    }
+    parameters = {**trunk, **{f"head.{n}": p for n, p in heads.named_parameters()}}
     schedule = Schedule(
         course.steps(NUM_ENCODER_STEPS), course.rate("speech_encoder", 2e-3), num_warmup=200
     )
     # A finished encoder needs no easy beginning.
     sorted_share, flat_share = (0.0, 0.0) if goes_on else (SORTED_SHARE, FLAT_START_SHARE)
 
-    def log_probs_of(
-        mels: torch.Tensor, is_trunk_kept: bool = False
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Of each frame's word token and of its parts' phonemes.
-
-        Returns:
-            Log probabilities, each (num_frames, num_clips, num_classes).
-        """
+    def heard_of(mels: torch.Tensor, is_encoder_kept: bool = False) -> Heard:
         with learner.autocast():
-            with torch.no_grad() if is_trunk_kept else nullcontext():
-                hidden, middle = _run_with_middle(encoder, mels.to(learner.device))
-            logits: torch.Tensor = head(hidden)
-            heard = middle_head.log_probs(middle)
-        return logits.float().log_softmax(-1).transpose(0, 1), heard
+            return heads.hear(encoder, mels.to(learner.device), is_encoder_kept)
 
     def loss(step: int) -> torch.Tensor:
         """CTC of clips of about one length, at first with a flat alignment beside it."""
@@ -83,16 +66,15 @@ def speech_encoder(course: Course) -> Stage:
         progress = min(1.0, (step + 1) / (1 + sorted_share * schedule.num_steps))
         indices = _alike(clips, NUM_FRAMES_A_BATCH, 0.2 + 0.8 * progress, rng)
         mels_now = _padded(clips, indices, rng if progress == 1.0 else None)
-        is_trunk_kept = course.begins_with_head("speech_encoder", step)
-        log_probs, heard = log_probs_of(mels_now, is_trunk_kept)
+        heard = heard_of(mels_now, course.begins_with_head("speech_encoder", step))
         truth = [spoken.trained[index] for index in indices]
         pronounced = [phonemes.by_clip[index] for index in indices]
-        found = spoken.loss(log_probs, truth)
-        found = found + PHONEMES_WEIGHT * ctc_loss(heard, pronounced, phonemes.blank)
+        found = spoken.loss(heard.words, truth)
+        found = found + PHONEMES_WEIGHT * ctc_loss(heard.phonemes, pronounced, phonemes.blank)
         if step >= flat_share * schedule.num_steps:
             return found
         mels = [clips.log_mel(index) for index in indices]
-        return found + spoken.flat_start_loss(log_probs, truth, mels)
+        return found + spoken.flat_start_loss(heard.words, truth, mels)
 
     @torch.no_grad()
     def validate() -> dict[str, float]:
@@ -100,35 +82,21 @@ def speech_encoder(course: Course) -> Stage:
         encoder.eval()
         unseen, truth = course.materials.clips("held_out"), spoken.held_out
         num = min(NUM_VALIDATION, len(unseen))
-        said = [log_probs_of(_padded(unseen, [index], None)) for index in range(num)]
+        heard = [heard_of(_padded(unseen, [index], None)) for index in range(num)]
         encoder.train()
-        read, heard = (
-            [collapsed(of_clip[which].argmax(-1)[:, 0].tolist(), blank) for of_clip in said]
-            for which, blank in enumerate((spoken.blank, phonemes.blank))
-        )
+        words = [_read(of_clip.words, spoken.blank) for of_clip in heard]
+        sounds = [_read(of_clip.phonemes, phonemes.blank) for of_clip in heard]
         right = phonemes.by_clip[len(clips) :]  # behind those that are learned from
-        errors = _figures(right[:num], heard)["token_error_rate"]
-        return {**_figures(truth[:num], read), "phoneme_error_rate": errors}
+        errors = _figures(right[:num], sounds)["token_error_rate"]
+        return {**_figures(truth[:num], words), "phoneme_error_rate": errors}
 
     learner.freeze_all_but(parameters)
     return Stage("speech_encoder", parameters, schedule, loss, validate)
 
 
-def _run_with_middle(
-    encoder: Phi4MultimodalAudioModel, mels: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """What the encoder says, and what it says behind two of three of its blocks.
-
-    Args:
-        mels: (num_clips, num_frames, 80).
-    Returns:
-        Both (num_clips, num_frames / 8, width).
-    """
-    middle: list[torch.Tensor] = []
-    block = encoder.encoders[2 * len(encoder.encoders) // 3 - 1]
-    with block.register_forward_hook(lambda _, __, output: middle.append(output)):
-        hidden: torch.Tensor = encoder(mels, None)
-    return hidden, middle[0]
+def _read(log_probs: torch.Tensor, blank: int) -> tuple[int, ...]:
+    """What is read of one clip: log probabilities of (num_frames, 1, num_classes)."""
+    return collapsed(log_probs.argmax(-1)[:, 0].tolist(), blank)
 
 
 def _said(course: Course) -> list[list[str]]:
