@@ -45,7 +45,7 @@ class Look(NamedTuple):
 
 def look_throughout(said: str, at: Places, then: Places = ()) -> tuple[Look, ...]:
     """The look of a whole answer; of two lists of places, one may be empty, or both."""
-    return (Look(len(said), at or then, then or at),) if at or then else ()
+    return (Look(len(said), at or then, then),) if at or then else ()
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ def frames_of_words(
     """Where each word of the clips that are learned from is said.
 
     Args:
-        encodings: of the clips, (num_frames, audio hidden).
+        encodings: of the clips, (num_frames, audio hidden), on the CPU.
         said: what each clip says.
         spoken: the same as classes.
     Returns:
@@ -45,9 +45,8 @@ def frames_of_words(
     head = fitted_head(encodings, spoken)
     found: dict[int, WordFrames] = {}
     for index, classes in enumerate(spoken.trained):
-        frames = encodings[index].to(head.weight.device).float()
         with torch.no_grad():
-            log_probs = head(frames).log_softmax(-1).cpu().numpy()
+            log_probs = head(encodings[index].float()).log_softmax(-1).numpy()
         path = likeliest_path(log_probs, classes, spoken.blank)
         if path is not None:
             words = words_of(said[index]).split()
@@ -59,11 +58,10 @@ def fitted_head(encodings: Mapping[int, torch.Tensor], spoken: SpokenTokens) -> 
     """A linear layer that tells classes from what the encoder says, learned by CTC.
 
     Args:
-        encodings: of all clips that are learned from, on any device.
+        encodings: of all clips that are learned from, on the CPU.
     """
-    device = encodings[0].device
     torch.manual_seed(4)
-    head = nn.Linear(encodings[0].shape[-1], spoken.blank + 1).to(device)
+    head = nn.Linear(encodings[0].shape[-1], spoken.blank + 1)
     optimizer = torch.optim.Adam(head.parameters(), LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.1, NUM_STEPS)
     rng = random.Random("word_frames")
@@ -91,6 +89,8 @@ def likeliest_path(
     Returns:
         At least one frame for each class; None: there are too few frames, or no classes.
     """
+    if not classes:
+        return None
     states = np.full(2 * len(classes) + 1, blank)  # a blank before, between and behind them
     states[1::2] = classes
     may_skip = np.zeros(len(states), np.bool_)  # from a class to another, without a blank
@@ -104,8 +104,8 @@ def likeliest_path(
         before = np.stack([scores, one, np.where(may_skip, two, -np.inf)])
         steps[frame] = before.argmax(0)
         scores = before.max(0) + said[states]
-    state = len(states) - 1 if scores[-1] >= scores[-2:].max() else len(states) - 2
-    if not len(classes) or np.isneginf(scores[state]):
+    state = len(states) - (1 if scores[-1] >= scores[-2] else 2)  # the last blank or class
+    if np.isneginf(scores[state]):
         return None
     frames: list[list[int]] = [[] for _ in classes]
     for frame in range(len(log_probs) - 1, -1, -1):

@@ -226,8 +226,8 @@ def test_an_answer_that_is_read_from_a_picture_is_not_listened_to() -> None:
 
 def test_of_two_lists_of_places_one_may_be_empty() -> None:
     one = ((0, 2),)
-    assert look_throughout("Yes.", one) == look_throughout("Yes.", (), one)
-    assert look_throughout("Yes.", one) == (Look(4, one, one),)
+    assert look_throughout("Yes.", one) == (Look(4, one),)
+    assert look_throughout("Yes.", (), one) == (Look(4, one, one),)
     assert look_throughout("Yes.", ()) == ()
 
 
