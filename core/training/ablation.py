@@ -74,7 +74,7 @@ def skills(course: Course) -> dict[str, Skill]:
         return lambda rng, split: Dialogue((make(rng, split),))
 
     def picture(rng: random.Random, split: Split) -> Dialogue:
-        index = rng.randrange(course.materials.num_pictures(split))
+        index = rng.choice(course.materials.scenes(split))
         return Dialogue((picture_turn(rng, index, ask_about(rng, scene_at(split, index))),))
 
     return {

@@ -32,7 +32,7 @@ def described_picture(rng: random.Random, split: Split) -> tuple[Exchange, ...]:
 
     def tell() -> Telling:
         scene = sample_scene(rng)
-        return told(rng, scene), partial(ask_about, scene=scene)
+        return told(rng, scene), partial(ask_about, scene=scene, is_told=True)
 
     return _asked(rng, split, tell, FOLLOW_UPS)
 
@@ -43,7 +43,7 @@ def described_pair(rng: random.Random, split: Split) -> tuple[Exchange, ...]:
     def tell() -> Telling:
         first, second = sample_scene(rng), sample_scene(rng)
         telling = f"{told(rng, first)} {told(rng, second)}"
-        return telling, partial(ask_about_two, first=first, second=second)
+        return telling, partial(ask_about_two, first=first, second=second, is_told=True)
 
     return _asked(rng, split, tell, FOLLOW_UPS_OF_TWO)
 

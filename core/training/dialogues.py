@@ -223,7 +223,7 @@ def _look_ups(rng: random.Random, index: int) -> Dialogue:
 def pair_dialogue(rng: random.Random, split: Split, pick: Pick) -> Dialogue:
     """Two pictures and one or two questions about both."""
     indices = pick(rng, split), pick(rng, split)
-    scenes = [scene_at(split, index) for index in indices]
+    scenes = scene_at(split, indices[0]), scene_at(split, indices[1])
     pictures = tuple(PictureRef(index) for index in indices)
     first = ask_about_two(rng, *scenes)
     turns = [Turn((*pictures, typed(rng, first.question)), first.answer, first.looks)]

@@ -48,6 +48,25 @@ def look_throughout(said: str, at: Places, then: Places = ()) -> tuple[Look, ...
     return (Look(len(said), at or then, then),) if at or then else ()
 
 
+class Clause(NamedTuple):
+    """A part of an answer that tells one thing, and where that is read from."""
+
+    said: str
+    at: Places
+
+
+def concluded(one: Clause, other: Clause, verdict: str = "") -> tuple[str, tuple[Look, ...]]:
+    """An answer that tells two things first, and then what follows; and its looks.
+
+    A verdict that came first would have to be found before anything was said.
+    Source: Wei et al., "Chain-of-thought prompting" (arXiv 2201.11903).
+    """
+    first = capitalised(one.said)
+    both = f"{first} and {other.said}"
+    answer = f"{both}, so {verdict}." if verdict else f"{both}."
+    return answer, (Look(len(first), one.at), Look(len(both), other.at))
+
+
 @dataclass(frozen=True)
 class Exchange:
     """One question and its answer.

@@ -35,6 +35,7 @@ from core.training.scenes import ask_about
 from core.training.speech import speak
 from core.training.translation import sample_translation
 from core.training.voices import VoiceGroup
+from core.training.word_drills import word_drill
 from core.training.world import sample_spoken
 from vision.tiles import TileOptions, tile_picture
 
@@ -48,12 +49,14 @@ CHUNK: Final = 200
 WORD_PICTURES_SHARE: Final = 1.6  # as many pictures of nothing but words as there are pictures
 SHEETS_SHARE: Final = 0.5
 MORE_WORDS_SHARE: Final = 0.35  # of what is shown while the decoder learns
-CLIP_SHARES: Final[dict[ClipKind, float]] = {
-    "world": 0.38,
-    "picture": 0.2,
-    "pair": 0.04,
-    "translation": 0.38,
+CLIP_SHARES: Final[dict[ClipKind, float]] = {  # drills are for training alone
+    "world": 0.26,
+    "picture": 0.12,
+    "pair": 0.03,
+    "translation": 0.26,
+    "drill": 0.33,
 }
+_UNASKED: Final = ("held_out", "drill")
 # Files whose source decides what a medium is.
 ROOT: Final = Path(__file__).resolve().parents[2]
 _DRAWING: Final = (
@@ -116,8 +119,8 @@ def fingerprint(names: Iterable[str]) -> str:
     return hashlib.sha256(sources.encode()).hexdigest()
 
 
-def _draw_chunk(split: Split, start: int, stop: int) -> Drawn:
-    return _draw_scenes(split, range(start, stop))
+def _draw_chunk(first: int, split: Split, start: int, stop: int) -> Drawn:
+    return _draw_scenes(split, range(first + start, first + stop))
 
 
 def _word_chunk(numbers: Sequence[int], split: Split, start: int, stop: int) -> Drawn:
@@ -148,22 +151,23 @@ def _arrays(drawings: Sequence[Drawing]) -> Drawn:
 
 
 def make_clips(
-    folder: Path, split: Split, num: int, num_scenes: int, progress: Progress, first: int = 0
+    folder: Path, split: Split, num: int, scenes: range, progress: Progress, first: int = 0
 ) -> Clips:
     """Speak `num` sentences, or open those spoken before.
 
     Args:
-        first: number of the first one.
+        scenes: numbers of those that may be asked about.
+        first: number of the first sentence.
     """
     done = folder / "done.json"
-    about = tuple(clip_at(split, first + index, num_scenes) for index in range(num))
+    about = tuple(clip_at(split, first + index, scenes) for index in range(num))
     said = hashlib.sha256("\n".join(clip.spoken for clip in about).encode()).hexdigest()
     wanted = {"num": num, "said": said, "made_by": fingerprint(SPOKEN_BY)}
     if not (done.exists() and json.loads(done.read_text()) == wanted):
         done.unlink(missing_ok=True)  # what is there now is not done any more
         folder.mkdir(parents=True, exist_ok=True)
         mels: list[np.ndarray] = []
-        speak = partial(_speak_chunk, num_scenes, first)
+        speak = partial(_speak_chunk, scenes, first)
         for _, spoken in _in_pool(speak, split, num, "clips", progress):
             mels.extend(spoken)
         starts = np.cumsum([0, *(len(mel) for mel in mels)])
@@ -174,30 +178,34 @@ def make_clips(
     return Clips(frames, np.load(folder / "starts.npy"), about)
 
 
-def clip_at(split: Split, index: int, num_scenes: int) -> Clip:
-    """What the clip with this index says."""
+def clip_at(split: Split, index: int, scenes: range) -> Clip:
+    """What the clip with this index says; arguments as in `make_clips`."""
     rng = random.Random(f"clip-{split}-{index}")
-    kind = rng.choices(tuple(CLIP_SHARES), tuple(CLIP_SHARES.values()))[0]
-    return make_clip(rng, split, kind, num_scenes)
+    shares = {kind: share for kind, share in CLIP_SHARES.items() if (split, kind) != _UNASKED}
+    kind = rng.choices(tuple(shares), tuple(shares.values()))[0]
+    return make_clip(rng, split, kind, scenes)
 
 
-def make_clip(rng: random.Random, split: Split, kind: ClipKind, num_scenes: int) -> Clip:
-    """Something new of a kind to say."""
+def make_clip(rng: random.Random, split: Split, kind: ClipKind, scenes: range) -> Clip:
+    """Something new of a kind to say; arguments as in `make_clips`."""
     if kind == "translation":
         translation = sample_translation(rng, split)
         said = translation.english
         return Clip(kind, said, said, "", kind, translations=translation.by_language)
-    scenes: tuple[int, ...] = ()
+    if kind == "drill":
+        said = word_drill(rng)
+        return Clip(kind, said, said, "", kind)
+    shown: tuple[int, ...] = ()
     if kind == "picture":
-        scenes = (rng.randrange(num_scenes),)
-        exchange: Exchange = ask_about(rng, scene_at(split, scenes[0]))
+        shown = (rng.choice(scenes),)
+        exchange: Exchange = ask_about(rng, scene_at(split, shown[0]))
     elif kind == "pair":
-        scenes = (rng.randrange(num_scenes), rng.randrange(num_scenes))
-        exchange = ask_about_two(rng, *(scene_at(split, index) for index in scenes))
+        shown = rng.choice(scenes), rng.choice(scenes)
+        exchange = ask_about_two(rng, scene_at(split, shown[0]), scene_at(split, shown[1]))
     else:
         exchange = sample_spoken(rng, split)
     said, asked, answer = exchange.spoken, exchange.question, exchange.answer
-    return Clip(kind, said, asked, answer, exchange.skill, scenes, exchange.looks)
+    return Clip(kind, said, asked, answer, exchange.skill, shown, exchange.looks)
 
 
 def clip_waveform(group: VoiceGroup, key: str, spoken: str) -> np.ndarray:
@@ -212,14 +220,14 @@ def clip_waveform(group: VoiceGroup, key: str, spoken: str) -> np.ndarray:
 
 
 def _speak_chunk(
-    num_scenes: int, first: int, split: Split, start: int, stop: int
+    scenes: range, first: int, split: Split, start: int, stop: int
 ) -> list[np.ndarray]:
     numbers = range(first + start, first + stop)
     group: VoiceGroup = "trained" if split == "train" else "unseen voice"
     return [
-        log_mel(
-            clip_waveform(group, f"{number}", clip_at(split, number, num_scenes).spoken)
-        ).astype(np.float16)
+        log_mel(clip_waveform(group, f"{number}", clip_at(split, number, scenes).spoken)).astype(
+            np.float16
+        )
         for number in numbers
     ]
 
@@ -259,8 +267,8 @@ class Materials:
         num_pictures, num_clips: for training.
         num_held_out: of each kind, for validation.
         progress: is told what is made, how many are done, of how many.
-        first: number of the first clip for training, sheet and picture of a word, and where
-            dialogues begin: a model that learns on learns most from what it has not met.
+        first: number of the first scene, clip and sheet for training, and where dialogues begin: a
+            model that learns on learns most from what it has not met.
     """
 
     def __init__(
@@ -284,15 +292,18 @@ class Materials:
         self._places: dict[int, int] = {}  # of the scenes of `_words`, by their number
         self._clips: dict[Split, Clips] = {}
 
-    def num_pictures(self, split: Split) -> int:
-        """How many pictures a split has, without making them."""
-        return self._num[split][0]
+    def scenes(self, split: Split) -> range:
+        """The numbers of a split's scenes, of which there are pictures."""
+        first = self.first if split == "train" else 0
+        return range(first, first + self._num[split][0])
 
     def pictures(self, split: Split) -> Pictures:
         """The pictures of a split."""
         if split not in self._pictures:
             folder, num = self._folder / f"pictures-{split}", self._num[split][0]
-            made = make_pictures(folder, "pictures", split, num, _draw_chunk, self._progress)
+            first = self.scenes(split).start
+            make = partial(_draw_chunk, first)
+            made = make_pictures(folder, "pictures", split, num, make, self._progress, first)
             self._pictures[split] = made
         return self._pictures[split]
 
@@ -300,13 +311,13 @@ class Materials:
         """The number of a scene that can be shown; more words than there are among scenes."""
         if split == "train" and rng.random() < MORE_WORDS_SHARE:
             return rng.choice(self._word_numbers)
-        return rng.randrange(self.num_pictures(split))
+        return rng.choice(self.scenes(split))
 
     def shown(self, split: Split, numbers: Sequence[int]) -> Pictures:
         """The pictures of some scenes, in this order.
 
         Args:
-            numbers: of scenes with a word, or below `num_pictures`.
+            numbers: of scenes with a word, or in `scenes`.
         """
         sources = [self._source(split, number) for number in numbers]
         fields = ("views", "masks", "labels", "characters")
@@ -325,16 +336,17 @@ class Materials:
 
     def _source(self, split: Split, number: int) -> tuple[Pictures, int]:
         """Where the picture of a scene is."""
-        if number < self.num_pictures(split):
-            return self.pictures(split), number
+        scenes = self.scenes(split)
+        if number in scenes:
+            return self.pictures(split), scenes.index(number)
         return self._word_pictures(), self._places[number]
 
     @cached_property
     def _word_numbers(self) -> tuple[int, ...]:
         """Of the first scenes with a word behind those that are drawn whatever they show."""
-        num = self.num_pictures("train")
-        numbers = (n for n in count(num + self.first) if scene_at("train", n).word)
-        return tuple(islice(numbers, max(1, round(num * WORD_PICTURES_SHARE))))
+        scenes = self.scenes("train")
+        numbers = (n for n in count(scenes.stop) if scene_at("train", n).word)
+        return tuple(islice(numbers, max(1, round(len(scenes) * WORD_PICTURES_SHARE))))
 
     def _word_pictures(self) -> Pictures:
         if self._words is None:
@@ -354,7 +366,7 @@ class Materials:
                 self._folder / "practice-sheets",
                 "practice sheets",
                 "train",
-                int(self.num_pictures("train") * SHEETS_SHARE),
+                int(len(self.scenes("train")) * SHEETS_SHARE),
                 partial(_sheet_chunk, self.first),
                 self._progress,
                 self.first,
@@ -364,7 +376,12 @@ class Materials:
     def clips(self, split: Split) -> Clips:
         """The clips of a split."""
         if split not in self._clips:
-            folder, (num_scenes, num) = self._folder / f"clips-{split}", self._num[split]
-            first = self.first if split == "train" else 0
-            self._clips[split] = make_clips(folder, split, num, num_scenes, self._progress, first)
+            folder, num, scenes = (
+                self._folder / f"clips-{split}",
+                self._num[split][1],
+                self.scenes(split),
+            )
+            self._clips[split] = make_clips(
+                folder, split, num, scenes, self._progress, scenes.start
+            )
         return self._clips[split]

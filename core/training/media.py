@@ -14,7 +14,7 @@ import numpy as np
 from core.training.exchange import Look
 from core.training.grammar import Language
 
-ClipKind = Literal["world", "picture", "pair", "translation"]
+ClipKind = Literal["world", "picture", "pair", "translation", "drill"]
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,9 @@ class Clip:
     """One spoken sentence: what was said, what is asked, and the right reply.
 
     Args:
-        kind: about the "world", about one "picture" or a "pair", or a sentence to translate.
-        spoken, question, answer: see exchange.Exchange; a sentence to translate has no answer.
+        kind: about the "world", about one "picture" or a "pair", a sentence for "translation", or
+            a "drill" of words that say nothing together.
+        spoken, question, answer: see exchange.Exchange; the last two kinds have no answer.
         skill: the exchange's skill.
         scenes: indices of the pictures it asks about.
         looks: the exchange's.

@@ -1,7 +1,7 @@
 """Log-mel frames varied by chance: speaker, microphone, room, noise, gaps.
 
-Cheap stand-ins for what speech.py and room.py do to the sound itself once for each clip. A clip's
-length and the time of its words never change, so that its targets stay where they are.
+Cheap stand-ins for what speech.py and room.py do to the sound itself once for each clip. But for
+`stretch`, a clip's length and the time of its words never change.
 Leaves out: padding a batch, and what is said in it (speech_stages.py).
 """
 
@@ -17,6 +17,8 @@ import torch
 from audio.log_mel import MAX_MEL_HZ, NUM_MELS
 
 UNTOUCHED_SHARE: Final = 0.2  # of the clips
+STRETCHED_SHARE: Final = 0.5
+STRETCH: Final = (0.88, 1.18)  # of the frames
 WARP: Final = (0.88, 1.12)
 WARP_TURN_HZ: Final = 4800.0  # above, the warp bends back so that the highest band stays
 NUM_KNOTS: Final = 7  # of a smooth curve over the bands
@@ -43,6 +45,21 @@ def augment(mels: torch.Tensor, lengths: torch.Tensor, rng: random.Random) -> to
             with torch.autocast(mels.device.type, enabled=False):  # warp's product in float32
                 varied[rows] = effect(varied[rows], lengths[rows], rng)
     return torch.where(_is_sound(mels, lengths), varied, mels)
+
+
+def stretch(mel: torch.Tensor, rng: random.Random) -> torch.Tensor:
+    """Faster and slower speech, for half of the clips: frames are drawn out or pressed together.
+
+    Args:
+        mel: of one clip, (num_frames, 80).
+    Returns:
+        (about as many frames, 80).
+    """
+    if rng.random() >= STRETCHED_SHARE:
+        return mel
+    num_frames = max(1, round(len(mel) * rng.uniform(*STRETCH)))
+    drawn_out = torch.nn.functional.interpolate(mel.T[None], num_frames, mode="linear")
+    return drawn_out[0].T
 
 
 def warp(mels: torch.Tensor, lengths: torch.Tensor, rng: random.Random) -> torch.Tensor:

@@ -1,7 +1,8 @@
 """Scenes and what is asked about one: shapes counted, named, placed, compared; a word read.
 
 A scene is a value; `draw.py` makes the picture. Wordings are a table; every answer follows from
-the scene. Leaves out: questions about two pictures (picture_pairs.py) and camera effects.
+the scene. Leaves out: what compares two shapes (comparisons.py), questions about two pictures
+(picture_pairs.py) and camera effects.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
+from core.training.comparisons import compare_numbers, compare_places, compare_sizes
 from core.training.exchange import as_heard, look_throughout
 from core.training.facts import WORDS, with_article
 from core.training.items import (
@@ -109,24 +112,6 @@ WORDINGS: Final[dict[str, tuple[str, ...]]] = {
         "is the {shape} small or large?",
         "tell me the size of the {shape}.",
     ),
-    "compare sizes": (
-        "which is {more}, the {one} or the {other}?",
-        "which shape is {more}, the {one} or the {other}?",
-        "what is {more}, the {one} or the {other}?",
-        "tell me which is {more}, the {one} or the {other}.",
-    ),
-    "compare numbers": (
-        "are there more {one} shapes than {other} shapes?",
-        "do you see more {one} shapes than {other} shapes?",
-        "does the picture show more {one} shapes than {other} shapes?",
-        "are more shapes {one} than {other}?",
-    ),
-    "compare places": (
-        "is the {one} {where} the {other}?",
-        "do you see the {one} {where} the {other}?",
-        "is it true that the {one} is {where} the {other}?",
-        "tell me whether the {one} is {where} the {other}.",
-    ),
     "read": (
         "what is written?",
         "what does it say?",
@@ -161,13 +146,12 @@ def _ask(
     wordings: tuple[str, ...],
     answer: str,
     found: Found = (),
-    then: Found = (),
     **slots: str,
 ) -> Exchange:
     """One question in one of its wordings, whose answer tells of the items that are found."""
     question = capitalised(rng.choice(wordings).format(**slots))
     said = f"{capitalised(answer)}."
-    looks = look_throughout(said, places_of(found), places_of(then))
+    looks = look_throughout(said, places_of(found))
     return Exchange(skill, question, as_heard(question), said, looks=looks)
 
 
@@ -210,14 +194,6 @@ def _counted(scene: Scene, what: str, wanted: str) -> Found:
 
 def _only_item(rng: random.Random, scene: Scene) -> Item | None:
     return rng.choice(list(scene.only_items.values())) if scene.only_items else None
-
-
-def _two_items(rng: random.Random, scene: Scene) -> tuple[Item, Item] | None:
-    items = list(scene.only_items.values())
-    if len(items) < 2:
-        return None
-    one, other = rng.sample(items, 2)
-    return one, other
 
 
 def _colour_of(rng: random.Random, scene: Scene) -> Exchange | None:
@@ -274,51 +250,6 @@ def _is_there(rng: random.Random, scene: Scene) -> Exchange:
     return _ask(rng, "is there", WORDINGS["is there"], answer, (*there, None), a_thing=a_thing)
 
 
-def _compare_sizes(rng: random.Random, scene: Scene) -> Exchange | None:
-    pair = _two_items(rng, scene)
-    if pair is None or pair[0].size == pair[1].size:
-        return None
-    more, size = rng.choice((("larger", "large"), ("smaller", "small")))
-    (which,) = [item.shape for item in pair if item.size == size]
-    slots = {"more": more, "one": pair[0].shape, "other": pair[1].shape}
-    wordings = WORDINGS["compare sizes"]
-    found, then = ([item] for item in pair)
-    return _ask(rng, "compare", wordings, f"the {which} is {more}", found, then, **slots)
-
-
-def _compare_numbers(rng: random.Random, scene: Scene) -> Exchange | None:
-    colours = [item.colour for item in scene.items]
-    one = rng.choice(colours)
-    other = rng.choice(colours) if rng.random() < 0.7 else rng.choice(tuple(COLOURS))
-    if one == other:
-        return None
-    one, other = rng.sample((one, other), 2)
-    more = colours.count(one) - colours.count(other)
-    relation = "more {} than" if more > 0 else "fewer {} than" if more < 0 else "as many {} as"
-    found = relation.format(f"{one} shapes")
-    answer = f"{'yes' if more > 0 else 'no'}, there are {found} {other} shapes"
-    counts = [_counted(scene, "colour", colour) for colour in (one, other)]
-    return _ask(rng, "compare", WORDINGS["compare numbers"], answer, *counts, one=one, other=other)
-
-
-def _compare_places(rng: random.Random, scene: Scene) -> Exchange | None:
-    pair = _two_items(rng, scene)
-    if pair is None:
-        return None
-    one, other = pair
-    is_across = rng.random() < 0.5
-    words = ("left of", "right of") if is_across else ("above", "below")
-    steps = other.column - one.column if is_across else other.row - one.row
-    if steps == 0:
-        return None
-    asked, truth = rng.choice(words), words[0] if steps > 0 else words[1]
-    where = f"to the {asked}" if is_across and rng.random() < 0.5 else asked
-    said = f"to the {truth}" if is_across else truth
-    answer = f"{'yes' if asked == truth else 'no'}, the {one.shape} is {said} the {other.shape}"
-    slots = {"one": one.shape, "where": where, "other": other.shape}
-    return _ask(rng, "compare", WORDINGS["compare places"], answer, [one], [other], **slots)
-
-
 def _read(rng: random.Random, scene: Scene) -> Exchange:
     kind = "number" if scene.word.isdigit() else "word"
     wordings = WORDINGS["read"] + WORDINGS[f"read {kind}"]
@@ -335,8 +266,8 @@ def _shapes_of_a_word(rng: random.Random, scene: Scene) -> Exchange:
 
 
 SceneMaker = Callable[[random.Random, Scene], Exchange | None]
-# Each kind of question, and how often it is asked.
-_SHAPE_MAKERS: Final[tuple[tuple[SceneMaker, float], ...]] = (
+Chances = tuple[tuple[SceneMaker, float], ...]  # each kind of question, and how often it is asked
+_MAKERS: Final[Chances] = (
     (_describe, 4),
     (_count, 3),
     (_count_colour, 2),
@@ -346,12 +277,17 @@ _SHAPE_MAKERS: Final[tuple[tuple[SceneMaker, float], ...]] = (
     (_what_at, 3),
     (_is_there, 3),
     (_size_of, 2),
-    (_compare_sizes, 3),  # asked less often: it needs two shapes of two sizes
-    (_compare_numbers, 2),
-    (_compare_places, 3),
     (_read_nothing, 0.5),
 )
-_WORD_MAKERS: Final[tuple[tuple[SceneMaker, float], ...]] = (
+_COMPARISONS: Final = (
+    (compare_sizes, 3),  # asked less often: it needs two shapes of two sizes
+    (compare_numbers, 2),
+    (compare_places, 3),
+)
+_TOLD_COMPARISONS: Final[Chances] = tuple(
+    (partial(compare, is_told=True), chance) for compare, chance in _COMPARISONS
+)
+_WORD_MAKERS: Final[Chances] = (
     (_describe, 3),
     (_read, 8),
     (_shapes_of_a_word, 0.5),
@@ -359,22 +295,27 @@ _WORD_MAKERS: Final[tuple[tuple[SceneMaker, float], ...]] = (
 
 
 # Questions whose answer stands beside what they name, wherever in the picture that is.
-_LOOK_UP_MAKERS: Final[tuple[tuple[SceneMaker, float], ...]] = (
+_LOOK_UP_MAKERS: Final[Chances] = (
     (_colour_of, 4),
     (_place_of, 4),
     (_size_of, 2),
     (_is_there, 4),
     (_count_colour, 2),
     (_count_shape, 2),
-    (_compare_sizes, 2),
-    (_compare_numbers, 2),
-    (_compare_places, 3),
+    (compare_sizes, 2),
+    (compare_numbers, 2),
+    (compare_places, 3),
 )
 
 
-def ask_about(rng: random.Random, scene: Scene) -> Exchange:
-    """One question about the scene, with its true answer."""
-    return _ask_one_of(_WORD_MAKERS if scene.word else _SHAPE_MAKERS, rng, scene)
+def ask_about(rng: random.Random, scene: Scene, is_told: bool = False) -> Exchange:
+    """One question about the scene, with its true answer.
+
+    Args:
+        is_told: the scene is told in words; see comparisons.py.
+    """
+    of_shapes = _MAKERS + (_TOLD_COMPARISONS if is_told else _COMPARISONS)
+    return _ask_one_of(_WORD_MAKERS if scene.word else of_shapes, rng, scene)
 
 
 def ask_to_look_up(rng: random.Random, scene: Scene) -> Exchange:
@@ -386,9 +327,7 @@ def ask_to_look_up(rng: random.Random, scene: Scene) -> Exchange:
     return _ask_one_of(_LOOK_UP_MAKERS, rng, scene)
 
 
-def _ask_one_of(
-    chances: tuple[tuple[SceneMaker, float], ...], rng: random.Random, scene: Scene
-) -> Exchange:
+def _ask_one_of(chances: Chances, rng: random.Random, scene: Scene) -> Exchange:
     makers, weights = zip(*chances, strict=True)
     while True:
         exchange: Exchange | None = rng.choices(makers, weights)[0](rng, scene)

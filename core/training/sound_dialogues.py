@@ -93,7 +93,6 @@ class SoundDialogues:
     def vision_speech(self, rng: random.Random, split: Split) -> Dialogue:
         """A spoken question about a picture or two; in one of three typed ones, not to forget."""
         kind = rng.random()
-        num_pictures = self.materials.num_pictures(split)
         if kind < 0.33:
             make = pair_dialogue if kind < 0.06 else picture_dialogue
             return make(rng, split, self.materials.pick)
@@ -103,7 +102,7 @@ class SoundDialogues:
             return Dialogue((Turn((*pictures, SoundRef(index)), clip.answer, clip.looks),))
         if kind < 0.5:
             index, clip = self._any(rng, split, "world")
-            user = (PictureRef(rng.randrange(num_pictures)), SoundRef(index))
+            user = (PictureRef(rng.choice(self.materials.scenes(split))), SoundRef(index))
             if rng.random() < 0.4:
                 return Dialogue((Turn((*user, TRANSCRIBE), clip.spoken),))
             return Dialogue((Turn(user, clip.answer),))

@@ -18,7 +18,7 @@ from core.training.heard_words import HeardWords
 from core.training.learner import Learner, sound_encodings
 from core.training.loop import Schedule, Stage
 from core.training.media import Clips
-from core.training.mel_augment import augment
+from core.training.mel_augment import augment, stretch
 from core.training.phonemes import SpokenPhonemes, spoken_phonemes
 from core.training.sound_dialogues import SoundDialogues
 from core.training.speech_heads import Heard, SpeechHeads
@@ -32,6 +32,7 @@ NUM_POINTED_AT: Final = 8000  # clips that the projector learns words from
 NUM_FRAMES_POINTED: Final = 12_000  # of the clips whose words the projector learns in a step
 # The projector already says words; a LoRA that is still at a loss would talk it out of them.
 PROJECTOR_SHARE: Final = 0.25  # of the LoRA's learning rate
+DROPOUT: Final = 0.1  # in the encoder: it would soon know every clip by heart
 SORTED_SHARE: Final = 0.25  # of the steps go from short clips to all of them
 _AUDIO_EMBED: Final = "model.embed_tokens_extend.audio_embed."
 
@@ -43,6 +44,7 @@ def speech_encoder(course: Course) -> Stage:
     clips, spoken, phonemes = course.materials.clips("train"), _spoken(course), _phonemes(course)
     torch.manual_seed(2)
     width = learner.config.audio_config.hidden_size
+    _begin_dropout(encoder)
     heads = SpeechHeads(width, spoken.blank + 1, phonemes.blank + 1).to(learner.device)
     goes_on = "speech_encoder" in course.goes_on
     if not goes_on:
@@ -65,16 +67,18 @@ def speech_encoder(course: Course) -> Stage:
         # Short clips first, and undisturbed: alignments are found on them (SortaGrad, 1512.02595).
         progress = min(1.0, (step + 1) / (1 + sorted_share * schedule.num_steps))
         indices = _alike(clips, NUM_FRAMES_A_BATCH, 0.2 + 0.8 * progress, rng)
-        mels_now = _padded(clips, indices, rng if progress == 1.0 else None)
-        heard = heard_of(mels_now, course.begins_with_head("speech_encoder", step))
+        torch.manual_seed(step)  # of dropout
+        varies = rng if progress == 1.0 else None
+        mels = _log_mels(clips, indices, varies)
+        is_kept = course.begins_with_head("speech_encoder", step)
+        heard = heard_of(_padded(mels, varies), is_kept)
         truth = [spoken.trained[index] for index in indices]
         pronounced = [phonemes.by_clip[index] for index in indices]
         found = spoken.loss(heard.words, truth)
         found = found + PHONEMES_WEIGHT * ctc_loss(heard.phonemes, pronounced, phonemes.blank)
         if step >= flat_share * schedule.num_steps:
             return found
-        mels = [clips.log_mel(index) for index in indices]
-        return found + spoken.flat_start_loss(heard.words, truth, mels)
+        return found + spoken.flat_start_loss(heard.words, truth, [mel.numpy() for mel in mels])
 
     @torch.no_grad()
     def validate() -> dict[str, float]:
@@ -82,7 +86,7 @@ def speech_encoder(course: Course) -> Stage:
         encoder.eval()
         unseen, truth = course.materials.clips("held_out"), spoken.held_out
         num = min(NUM_VALIDATION, len(unseen))
-        heard = [heard_of(_padded(unseen, [index], None)) for index in range(num)]
+        heard = [heard_of(_padded([mel])) for mel in _log_mels(unseen, range(num))]
         encoder.train()
         words = [_read(of_clip.words, spoken.blank) for of_clip in heard]
         sounds = [_read(of_clip.phonemes, phonemes.blank) for of_clip in heard]
@@ -151,17 +155,35 @@ def _alike(clips: Clips, num_frames: int, share: float, rng: random.Random) -> l
         tolerance *= 2
 
 
-def _padded(clips: Clips, indices: Sequence[int], rng: random.Random | None) -> torch.Tensor:
-    """Log-mel frames side by side, (num, num_frames, 80), the ends filled with silence."""
-    longest = max(clips.num_frames(i) for i in indices)
-    mels = torch.zeros(len(indices), longest + -longest % 16, 80)  # 0 is digital silence
-    for row, index in enumerate(indices):
-        mel = torch.from_numpy(clips.log_mel(index).astype(np.float32))
-        mels[row, : len(mel)] = mel
-    if rng is None:
-        return mels
-    lengths = torch.tensor([clips.num_frames(i) for i in indices])
-    return augment(mels, lengths, rng)
+def _begin_dropout(encoder: nn.Module) -> None:
+    """Forget a share of what each layer says, at random, whenever the encoder learns."""
+    for module in encoder.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = DROPOUT
+    encoder.train()
+
+
+def _log_mels(
+    clips: Clips, indices: Sequence[int], rng: random.Random | None = None
+) -> list[torch.Tensor]:
+    """Of some clips, float32, (num_frames, 80) each; `rng` makes some faster or slower."""
+    mels = [torch.from_numpy(clips.log_mel(index).astype(np.float32)) for index in indices]
+    return mels if rng is None else [stretch(mel, rng) for mel in mels]
+
+
+def _padded(mels: Sequence[torch.Tensor], rng: random.Random | None = None) -> torch.Tensor:
+    """Log-mel frames side by side, (num, num_frames, 80), the ends filled with silence.
+
+    Args:
+        mels: of each clip, (num_frames, 80).
+        rng: varies them; None: they stay as they are.
+    """
+    lengths = torch.tensor([len(mel) for mel in mels])
+    longest = int(lengths.max())
+    padded = torch.zeros(len(mels), longest + -longest % 16, 80)  # 0 is digital silence
+    for row, mel in enumerate(mels):
+        padded[row, : len(mel)] = mel
+    return padded if rng is None else augment(padded, lengths, rng)
 
 
 def speech_projector_parameters(learner: Learner, suffix: str) -> dict[str, nn.Parameter]:

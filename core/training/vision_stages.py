@@ -146,7 +146,7 @@ def vision_projector(course: Course) -> Stage:
 
 def _first_numbers(course: Course, split: Split) -> tuple[int, ...]:
     """Of the pictures that the projector learns words from."""
-    return tuple(range(min(NUM_POINTED_AT, course.materials.num_pictures(split))))
+    return tuple(course.materials.scenes(split)[:NUM_POINTED_AT])
 
 
 def vision_joint(course: Course) -> Stage:

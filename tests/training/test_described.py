@@ -104,7 +104,8 @@ def test_all_questions_are_about_what_was_told(
     """Also when nothing of a scene is of the split: then another one is told."""
     about: list[tuple[Scene, ...]] = []
 
-    def ask(_: random.Random, *one: Scene, **named: Scene) -> Exchange:
+    def ask(_: random.Random, *one: Scene, is_told: bool = False, **named: Scene) -> Exchange:
+        assert is_told
         about.append((*one, *named.values()))
         return Exchange("", f"Question {len(about)}?", f"Question {len(about)}?", "")
 

@@ -48,7 +48,7 @@ def learner() -> Learner:
 @pytest.fixture(scope="module")
 def pictures() -> Pictures:
     """Four held-out drawings, of every shape at least one."""
-    drawn = Pictures(**_draw_chunk("held_out", 0, 40))
+    drawn = Pictures(**_draw_chunk(0, "held_out", 0, 40))
     by_shape = {(int(m[:, 0].sum()), int(m[0].sum())): i for i, m in enumerate(drawn.masks)}
     assert set(by_shape) == {(10, 10), (8, 10), (10, 8)}
     indices = [by_shape[shape] for shape in sorted(by_shape, reverse=True)]
@@ -111,7 +111,7 @@ def test_picture_tokens_are_what_the_model_in_use_counts(size: tuple[int, int]) 
 
 @pytest.mark.parametrize("index", range(12))
 def test_a_picture_is_kept_as_the_model_in_use_sees_it(index: int) -> None:
-    kept = Pictures(**_draw_chunk("held_out", index, index + 1))
+    kept = Pictures(**_draw_chunk(0, "held_out", index, index + 1))
     (crop,), (mask,) = picture_tensors(kept, (0,))
     picture = Image.fromarray(draw(scene_at("held_out", index), HELD_OUT_FACES).picture)
     tiles = tile_picture(load_picture(picture_file(picture)), VIEW)

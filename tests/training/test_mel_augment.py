@@ -9,7 +9,7 @@ import torch
 
 from audio.log_mel import NUM_MELS
 from core.training import mel_augment
-from core.training.mel_augment import EFFECTS, augment
+from core.training.mel_augment import EFFECTS, STRETCH, augment, stretch
 
 NUM_FRAMES = 120
 LENGTHS = torch.tensor([120, 100, 64, 31])
@@ -149,3 +149,21 @@ def test_clips_are_varied_in_float32_wherever_it_happens() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         low = augment(mels, lengths, random.Random(3))
     assert torch.equal(low, augment(mels, lengths, random.Random(3)))
+
+
+def test_half_of_the_clips_are_drawn_out_or_pressed_together() -> None:
+    mel = torch.arange(200.0)[:, None].expand(200, NUM_MELS)
+    lengths = [len(stretch(mel, random.Random(seed))) for seed in range(300)]
+    assert 0.4 < lengths.count(200) / 300 < 0.6
+    assert min(lengths) < 0.9 * 200 < 1.15 * 200 < max(lengths)
+    assert all(STRETCH[0] * 199 <= length <= STRETCH[1] * 201 for length in lengths)
+
+
+def test_what_is_drawn_out_comes_in_the_same_order_and_is_as_loud() -> None:
+    mel = torch.linspace(0, 20, 200)[:, None].expand(200, NUM_MELS).clone()
+    mel[:, 7] = 3.0
+    for seed in range(20):
+        drawn = stretch(mel, random.Random(seed))
+        assert (drawn[1:, 0] >= drawn[:-1, 0]).all()
+        assert torch.allclose(drawn[:, 7], torch.tensor(3.0))
+        assert drawn[:, 0].mean() == pytest.approx(10, abs=0.2)

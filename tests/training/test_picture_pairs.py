@@ -9,11 +9,13 @@ from functools import cache
 
 import pytest
 
+from core.training import pair_comparisons, picture_pairs
 from core.training.items import COLOURS, SHAPES, Item, Scene, contents
-from core.training.picture_pairs import WORDINGS, ask_about_two
+from core.training.picture_pairs import ask_about_two
 from core.training.scenes import sample_scene
 from core.training.world import Exchange
 
+WORDINGS = picture_pairs.WORDINGS | pair_comparisons.WORDINGS
 COLOUR, SHAPE, WHICH = "|".join(COLOURS), "|".join(SHAPES), "first|second"
 Pair = tuple[Scene, Scene]
 Groups = tuple[str, ...]
@@ -55,46 +57,54 @@ def nums(pair: Pair) -> tuple[int, int]:
     return len(pair[0].items), len(pair[1].items)
 
 
+def tells_counts(pair: Pair, groups: Groups) -> bool:
+    """ "There are 2 shapes in the first picture and 1 shape in the second": its first groups."""
+    verb, first, plural, second, other_plural = groups[:5]
+    assert (verb == "is") == (first == "1") == (not plural)
+    assert (second == "1") == (not other_plural)
+    return nums(pair) == (number(first), number(second))
+
+
 def has_more(pair: Pair, groups: Groups) -> bool:
-    other = "second" if groups[0] == "first" else "first"
-    return len(named(pair, groups[0]).items) > len(named(pair, other).items)
+    which = groups[5]
+    other = "second" if which == "first" else "first"
+    return tells_counts(pair, groups) and (
+        len(named(pair, which).items) > len(named(pair, other).items)
+    )
 
 
 def differs_by(pair: Pair, groups: Groups) -> bool:
-    which, num, plural, other = groups
+    which, num, plural, other = groups[5:]
     assert which != other
     assert bool(plural) == (num != "1")
-    return len(named(pair, which).items) - len(named(pair, other).items) == int(num)
+    return tells_counts(pair, groups) and (
+        len(named(pair, which).items) - len(named(pair, other).items) == int(num)
+    )
 
 
 def both_have(pair: Pair, groups: Groups) -> bool:
-    return nums(pair) == (number(groups[0]),) * 2
+    return tells_counts(pair, groups) and nums(pair) == (number(groups[5]),) * 2
 
 
 def are_together(pair: Pair, groups: Groups) -> bool:
-    return sum(nums(pair)) == number(groups[1]) and (groups[0] == "is") == (groups[1] == "1")
+    verb, num = groups[5:]
+    assert (verb == "is") == (num == "1")
+    return tells_counts(pair, groups) and sum(nums(pair)) == number(num)
 
 
-def one_shows(pair: Pair, groups: Groups) -> bool:
-    which, thing = groups
-    return shows(named(pair, which), thing) and not all(shows(scene, thing) for scene in pair)
+def tells_shown(pair: Pair, groups: Groups) -> bool:
+    """Also whether both do, where that is asked."""
+    first, thing, second, more, verdict = groups
+    told = first == "shows", second == "does"
+    assert (more or "") == {(True, True): " too", (False, False): " either"}.get(told, "")
+    shown = tuple(shows(scene, thing) for scene in pair)
+    return shown == told and verdict in (None, "yes" if all(shown) else "no")
 
 
-def both_show(pair: Pair, groups: Groups) -> bool:
-    return all(shows(scene, groups[0]) for scene in pair)
-
-
-def neither_shows(pair: Pair, groups: Groups) -> bool:
-    return not any(shows(scene, groups[0]) for scene in pair)
-
-
-def has_same_colour(pair: Pair, groups: Groups) -> bool:
-    return all(colour_in(scene, groups[0]) == groups[1] for scene in pair)
-
-
-def has_two_colours(pair: Pair, groups: Groups) -> bool:
-    shape, one, other = groups
-    return one != other and [colour_in(scene, shape) for scene in pair] == [one, other]
+def tells_colours(pair: Pair, groups: Groups) -> bool:
+    shape, one, other, verdict = groups
+    seen = [colour_in(scene, shape) for scene in pair]
+    return seen == [one, other] and (verdict == "yes") == (one == other)
 
 
 def is_described(pair: Pair, groups: Groups) -> bool:
@@ -116,21 +126,20 @@ def says(pair: Pair, groups: Groups) -> bool:
 
 
 THING = rf"(an? (?:(?:{COLOUR}) )?(?:{SHAPE})|a word|a number|the word \w+)"
+COUNTS = (
+    r"There (is|are) (\d|no) shape(s?) in the first picture and (\d|no) shape(s?) in the second"
+)
 # What answers look like, and how each is held against the pictures; the first that fits.
 ORACLES: dict[str, Callable[[Pair, Groups], bool]] = {
-    rf"The ({WHICH}) picture has more shapes\.": has_more,
-    rf"The ({WHICH}) picture has (\d) more shape(s?) than the ({WHICH})\.": differs_by,
-    r"Both pictures have (\d|no) shapes?\.": both_have,
-    r"There (is|are) (\d+|no) shapes? in both pictures together\.": are_together,
+    rf"{COUNTS}, so the ({WHICH}) picture has more shapes\.": has_more,
+    rf"{COUNTS}, so the ({WHICH}) picture has (\d) more shape(s?) than the ({WHICH})\.": differs_by,
+    rf"{COUNTS}, so both pictures have (\d|no) shapes?\.": both_have,
+    rf"{COUNTS}, so there (is|are) (\d+) shapes? in both pictures together\.": are_together,
     rf"The ({WHICH}) picture shows ((?:\d+ shapes?: .*)|the (?:word|number) \w+)\.": is_described,
-    rf"The ({WHICH}) picture shows {THING}\.": one_shows,
-    rf"No, only the ({WHICH}) picture shows {THING}\.": one_shows,
-    rf"(?:Yes, b|B)oth pictures show {THING}\.": both_show,
-    rf"(?:No, n|N)either picture shows {THING}\.": neither_shows,
-    rf"Yes, the ({SHAPE}) is ({COLOUR}) in both pictures\.": has_same_colour,
-    rf"No, the ({SHAPE}) is ({COLOUR}) in the first picture and ({COLOUR}) in the second\.": (
-        has_two_colours
-    ),
+    rf"The first picture (shows|does not show) {THING} and the second (does(?: not)?)"
+    r"( too| either)?(?:, so (yes|no))?\.": tells_shown,
+    rf"The ({SHAPE}) is ({COLOUR}) in the first picture and ({COLOUR}) in the second, "
+    r"so (yes|no)\.": tells_colours,
     rf"There (is|are) (\d) shapes? in the ({WHICH}) picture\.": is_counted,
     rf"The ({SHAPE}) in the ({WHICH}) picture is ({COLOUR})\.": has_colour,
     rf"The (word|number) in the ({WHICH}) picture is (\w+)\.": says,
@@ -157,9 +166,8 @@ def test_the_answer_is_about_what_is_asked() -> None:
     # A thing, a shape or a colour of a short answer is one that the question names or asks for.
     for _, exchange in asked():
         assert exchange.skill == "two pictures"
-        if found := re.search(rf"shows? {THING}\.$", exchange.answer):
-            describes = "picture shows the word" in exchange.answer
-            assert describes or f" {found[1]}" in exchange.question
+        if found := re.search(rf"shows? {THING} and the second ", exchange.answer):
+            assert f" {found[1]}" in exchange.question
         elif found := re.search(rf"\bthe ({SHAPE}) ", exchange.answer, re.IGNORECASE):
             assert f"the {found[1]} " in exchange.question
         which = re.findall(rf"\b({WHICH})\b", exchange.question)
@@ -185,7 +193,7 @@ def test_questions_about_two_pictures_are_sentences_that_can_be_spoken() -> None
 def test_two_pictures_of_numbers_alone_can_be_asked_about() -> None:
     pair = Scene((), "42", 1), Scene((), "7", 2)
     answers = {ask_about_two(random.Random(seed), *pair).answer for seed in range(200)}
-    assert "Both pictures show a number." in answers
+    assert "The first picture shows a number and the second does too." in answers
     assert "The number in the second picture is 7." in answers
 
 
@@ -193,5 +201,24 @@ def test_a_shape_of_two_colours_is_told_in_the_order_of_the_pictures() -> None:
     first = Scene((Item("star", "red", "large", 4),), "", 1)
     second = Scene((Item("star", "blue", "large", 4),), "", 2)
     answers = {ask_about_two(random.Random(seed), first, second).answer for seed in range(300)}
-    assert "No, the star is red in the first picture and blue in the second." in answers
-    assert "Both pictures have 1 shape." in answers
+    seen = "The star is red in the first picture and blue in the second, so no."
+    counted = "There is 1 shape in the first picture and 1 shape in the second"
+    assert {seen, f"{counted}, so both pictures have 1 shape."} <= answers
+
+
+def test_scenes_told_in_words_are_answered_by_the_verdict_alone() -> None:
+    first = Scene((Item("star", "red", "large", 4),), "", 1)
+    second = Scene((Item("star", "blue", "large", 4),), "", 2)
+    rng = random.Random(0)
+    answers = {ask_about_two(rng, first, second, is_told=True).answer for _ in range(600)}
+    told = {
+        "Both pictures have 1 shape.",
+        "There are 2 shapes in both pictures together.",
+        "Both pictures show a star.",
+        "The first picture shows a red star.",
+        "Yes, both pictures show a star.",
+        "No, only the second picture shows a blue star.",
+        "No, the star is red in the first picture and blue in the second.",
+    }
+    assert told <= answers
+    assert not any(", so " in answer for answer in answers)

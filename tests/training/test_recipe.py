@@ -123,7 +123,7 @@ def test_materials_are_what_their_indices_say(run: Run) -> None:
     clips = materials.clips("held_out")
     assert len(clips) == NUM_HELD_OUT
     for index in range(NUM_HELD_OUT):
-        clip = clip_at("held_out", index, num_scenes=NUM_HELD_OUT)
+        clip = clip_at("held_out", index, range(NUM_HELD_OUT))
         assert clips.about[index] == clip
         num_words = len(clip.spoken.split())
         assert 10 * num_words < clips.num_frames(index) < 100 * num_words + 100

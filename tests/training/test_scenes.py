@@ -14,9 +14,8 @@ from core.training.items import COLOURS, PLACES, SHAPES, Item, Scene, describe
 from core.training.scenes import MAX_SHAPES, WORDINGS, ask_about, ask_to_look_up
 from core.training.scenes import sample_scene as sample
 from core.training.world import Exchange
+from tests.training.oracles import COLOUR, PLACE, SHAPE, is_true_comparison, match, the_one
 
-PLACE = "|".join(sorted(PLACES, key=len, reverse=True))
-COLOUR, SHAPE = "|".join(COLOURS), "|".join(SHAPES)
 Asked = tuple[Scene, Exchange]
 
 
@@ -31,13 +30,6 @@ def asked() -> tuple[Asked, ...]:
 def of_skill(skill: str) -> list[Asked]:
     """Those of one skill."""
     return [(scene, exchange) for scene, exchange in asked() if exchange.skill == skill]
-
-
-def match(pattern: str, text: str) -> tuple[str, ...]:
-    """The groups of a pattern that fits the whole text."""
-    found = re.fullmatch(pattern, text)
-    assert found, text
-    return found.groups()
 
 
 def items_of(description: str) -> set[Item]:
@@ -79,13 +71,6 @@ def is_true_count(scene: Scene, exchange: Exchange) -> bool:
     return len(counted) == (0 if num == "no" else int(num))
 
 
-def the_one(scene: Scene, exchange: Exchange, shape: str) -> Item:
-    """The scene's only shape of that kind, which the question must ask about."""
-    assert re.search(rf"\b{shape}\b", exchange.question)
-    (item,) = [item for item in scene.items if item.shape == shape]
-    return item
-
-
 def is_true_colour(scene: Scene, exchange: Exchange) -> bool:
     shape, colour = match(rf"The ({SHAPE}) is ({COLOUR})\.", exchange.answer)
     return the_one(scene, exchange, shape).colour == colour
@@ -121,64 +106,6 @@ def is_true_is_there(scene: Scene, exchange: Exchange) -> bool:
     return exchange.answer == (yes if there else no)
 
 
-def is_true_compare(scene: Scene, exchange: Exchange) -> bool:
-    answer = exchange.answer
-    if " than " in answer or " as " in answer:
-        return is_true_of_numbers(scene, exchange)
-    if re.fullmatch(rf"The ({SHAPE}) is (larger|smaller)\.", answer):
-        return is_true_of_sizes(scene, exchange)
-    return is_true_of_places(scene, exchange)
-
-
-def is_true_of_sizes(scene: Scene, exchange: Exchange) -> bool:
-    which, more = match(rf"The ({SHAPE}) is (larger|smaller)\.", exchange.answer)
-    assert f" {more}" in exchange.question
-    items = [
-        the_one(scene, exchange, shape)
-        for shape in re.findall(rf"the ({SHAPE})", exchange.question)
-    ]
-    sizes = {item.shape: item.size for item in items}
-    (other,) = set(sizes) - {which}
-    return (sizes[which], sizes[other]) == (
-        ("large", "small") if more == "larger" else ("small", "large")
-    )
-
-
-def is_true_of_numbers(scene: Scene, exchange: Exchange) -> bool:
-    yes, relation, one, other = match(
-        rf"(Yes|No), there are (more|fewer|as many) ({COLOUR}) shapes (?:than|as) ({COLOUR}) "
-        r"shapes\.",
-        exchange.answer,
-    )
-    assert re.findall(rf"\b({COLOUR})\b", exchange.question) == [one, other]
-    assert (yes == "Yes") == (relation == "more")
-    colours = [item.colour for item in scene.items]
-    more = colours.count(one) - colours.count(other)
-    return relation == ("more" if more > 0 else "fewer" if more < 0 else "as many")
-
-
-def is_true_of_places(scene: Scene, exchange: Exchange) -> bool:
-    where = r"(?:to the )?(left of|right of|above|below)"
-    yes, one, truth, other = match(
-        rf"(Yes|No), the ({SHAPE}) is {where} the ({SHAPE})\.", exchange.answer
-    )
-    ((asked_one, asked, asked_other),) = re.findall(
-        rf"the ({SHAPE})(?: is)? {where} the ({SHAPE})", exchange.question
-    )
-    assert (asked_one, asked_other) == (one, other)
-    assert (yes == "Yes") == (asked == truth)
-    (row, column), (other_row, other_column) = (
-        divmod(the_one(scene, exchange, shape).place, 3) for shape in (one, other)
-    )
-    assert ("of" in asked) == ("of" in truth)
-    return {
-        "left of": column < other_column,
-        "right of": column > other_column,
-        "above": row < other_row,
-        "below": row > other_row,
-    }[truth]
-
-
 def is_true_read(scene: Scene, exchange: Exchange) -> bool:
     if not scene.word:
         return exchange.answer == "There is no word in the picture."
@@ -194,7 +121,7 @@ ORACLES: dict[str, Callable[[Scene, Exchange], bool]] = {
     "colour": is_true_colour,
     "place": is_true_place,
     "size": is_true_size,
-    "compare": is_true_compare,
+    "compare": is_true_comparison,
     "what at": is_true_what_at,
     "is there": is_true_is_there,
     "read": is_true_read,

@@ -15,7 +15,7 @@ import pytest
 from core.training import sound_dialogues
 from core.training.dialogues import Dialogue, PictureRef, SoundRef, Turn
 from core.training.exchange import Split
-from core.training.materials import Materials, clip_at
+from core.training.materials import CLIP_SHARES, Materials, clip_at
 from core.training.media import Clip, Clips
 from core.training.prompts import SEPARATOR, TRANSCRIBE
 from core.training.scene_list import scene_at
@@ -31,7 +31,7 @@ def talk() -> SoundDialogues:
     """Dialogues about silent clips."""
     materials = Materials(Path("nowhere"), NUM_PICTURES, NUM, NUM_PICTURES, lambda *_: None)
     for split in ("train", "held_out"):
-        about = tuple(clip_at(split, index, NUM_PICTURES) for index in range(NUM))
+        about = tuple(clip_at(split, index, range(NUM_PICTURES)) for index in range(NUM))
         materials._clips[split] = Clips(np.zeros((NUM, 80)), np.arange(NUM + 1), about)
     return SoundDialogues(materials)
 
@@ -91,7 +91,7 @@ def test_transcriptions_are_of_clips_of_every_kind(talk: SoundDialogues) -> None
     turns = [talk.transcription(rng, "train") for _ in range(600)]
     assert all(turn.reply == clip_of(talk, "train", turn).spoken for turn in turns)
     kinds = Counter(clip_of(talk, "train", turn).kind for turn in turns)
-    assert set(kinds) == {"world", "picture", "pair", "translation"}
+    assert set(kinds) == set(CLIP_SHARES)
 
 
 def test_translations_are_into_every_language_and_keep_the_transcript_when_asked(

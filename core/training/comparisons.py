@@ -1,0 +1,149 @@
+"""Questions that compare two things of one scene: which is larger, are there more, is it left of.
+
+Of a picture, what is seen is said before what follows from it: "The star is small and the heart is
+large, so the heart is larger." Of a scene told in words the verdict alone is the answer.
+Leaves out: all other questions (scenes.py) and what compares two pictures (pair_comparisons.py).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Final
+
+from core.training.exchange import (
+    Clause,
+    Exchange,
+    Places,
+    as_heard,
+    capitalised,
+    concluded,
+)
+from core.training.items import COLOURS, PLACES, Item, Scene, counted, places_of
+
+SKILL: Final = "compare"
+Compare = Callable[..., Exchange | None]  # of `rng`, a scene, and whether that is told in words
+WORDINGS: Final[dict[str, tuple[str, ...]]] = {
+    "sizes": (
+        "which is {more}, the {one} or the {other}?",
+        "which shape is {more}, the {one} or the {other}?",
+        "what is {more}, the {one} or the {other}?",
+        "tell me which is {more}, the {one} or the {other}.",
+    ),
+    "numbers": (
+        "are there more {one} shapes than {other} shapes?",
+        "do you see more {one} shapes than {other} shapes?",
+        "does the picture show more {one} shapes than {other} shapes?",
+        "are more shapes {one} than {other}?",
+    ),
+    "places": (
+        "is the {one} {where} the {other}?",
+        "do you see the {one} {where} the {other}?",
+        "is it true that the {one} is {where} the {other}?",
+        "tell me whether the {one} is {where} the {other}.",
+    ),
+}
+
+
+def compare_sizes(rng: random.Random, scene: Scene, is_told: bool = False) -> Exchange | None:
+    """Which of two shapes of two sizes is larger, or smaller?
+
+    Args:
+        is_told: the scene is told in words, so that the verdict alone is the answer.
+    """
+    pair = _two_items(rng, scene)
+    if pair is None or pair[0].size == pair[1].size:
+        return None
+    one, other = pair
+    more, size = rng.choice((("larger", "large"), ("smaller", "small")))
+    (which,) = [item.shape for item in pair if item.size == size]
+    verdict = f"the {which} is {more}"
+    in_short = verdict if is_told else ""
+    seen = _told(one, one.size), _told(other, other.size)
+    slots = {"more": more, "one": one.shape, "other": other.shape}
+    return compared(rng, SKILL, WORDINGS["sizes"], seen, verdict, in_short, **slots)
+
+
+def compare_numbers(rng: random.Random, scene: Scene, is_told: bool = False) -> Exchange | None:
+    """Are there more shapes of one colour than of another? Arguments as in `compare_sizes`."""
+    colours = [item.colour for item in scene.items]
+    one = rng.choice(colours)
+    other = rng.choice(colours) if rng.random() < 0.7 else rng.choice(tuple(COLOURS))
+    if one == other:
+        return None
+    one, other = rng.sample((one, other), 2)
+    first, second = colours.count(one), colours.count(other)
+    more = first - second
+    relation = "more {} than" if more > 0 else "fewer {} than" if more < 0 else "as many {} as"
+    verdict = "yes" if more > 0 else "no"
+    in_short = f"{verdict}, there are {relation.format(f'{one} shapes')} {other} shapes"
+    counts = counted(first, f"{one} shape"), counted(second, f"{other} shape")
+    seen = (
+        Clause(f"there {'is' if first == 1 else 'are'} {counts[0]}", _of_colour(scene, one)),
+        Clause(counts[1], _of_colour(scene, other)),
+    )
+    wordings, in_short = WORDINGS["numbers"], in_short if is_told else ""
+    return compared(rng, SKILL, wordings, seen, verdict, in_short, one=one, other=other)
+
+
+def compare_places(rng: random.Random, scene: Scene, is_told: bool = False) -> Exchange | None:
+    """Is a shape left of, right of, above or below another? Arguments as in `compare_sizes`."""
+    pair = _two_items(rng, scene)
+    if pair is None:
+        return None
+    one, other = pair
+    is_across = rng.random() < 0.5
+    words = ("left of", "right of") if is_across else ("above", "below")
+    steps = other.column - one.column if is_across else other.row - one.row
+    if steps == 0:
+        return None
+    asked, truth = rng.choice(words), words[0] if steps > 0 else words[1]
+    where = f"to the {asked}" if is_across and rng.random() < 0.5 else asked
+    said = f"to the {truth}" if is_across else truth
+    verdict = "yes" if asked == truth else "no"
+    in_short = f"{verdict}, the {one.shape} is {said} the {other.shape}" if is_told else ""
+    seen = _told(one, PLACES[one.place]), _told(other, PLACES[other.place])
+    slots = {"one": one.shape, "where": where, "other": other.shape}
+    return compared(rng, SKILL, WORDINGS["places"], seen, verdict, in_short, **slots)
+
+
+def compared(
+    rng: random.Random,
+    skill: str,
+    wordings: tuple[str, ...],
+    clauses: tuple[Clause, Clause],
+    verdict: str,
+    in_short: str,
+    **slots: str,
+) -> Exchange:
+    """One question in one of its wordings.
+
+    Args:
+        clauses: what is seen of each of the two.
+        verdict: what follows from both, or "".
+        in_short: the whole answer, where nothing is to be said before it; or "".
+        slots: of the wording.
+    """
+    question = capitalised(rng.choice(wordings).format(**slots))
+    if in_short:
+        return Exchange(skill, question, as_heard(question), f"{capitalised(in_short)}.")
+    answer, looks = concluded(*clauses, verdict)
+    return Exchange(skill, question, as_heard(question), answer, looks=looks)
+
+
+def _told(item: Item, what: str) -> Clause:
+    """Where a shape is, or its size."""
+    return Clause(f"the {item.shape} is {what}", places_of([item]))
+
+
+def _two_items(rng: random.Random, scene: Scene) -> tuple[Item, Item] | None:
+    items = list(scene.only_items.values())
+    if len(items) < 2:
+        return None
+    one, other = rng.sample(items, 2)
+    return one, other
+
+
+def _of_colour(scene: Scene, colour: str) -> Places:
+    """Where to look to count them."""
+    return places_of((*(item for item in scene.items if item.colour == colour), None))
