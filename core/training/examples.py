@@ -18,7 +18,6 @@ from core.training.exchange import NOWHERE
 from core.training.heard_in_reply import WordFrames, heard_in
 from core.training.slots import NUM_GLOBAL_TOKENS, global_token
 
-NUM_TOLD: Final = 2  # heads that are told where to look (looking.py)
 NUM_PARTS: Final = 4  # steps that rows are drawn for together
 IGNORED: Final = -100  # the label that cross entropy passes over
 
@@ -31,15 +30,14 @@ class Row:
         ids: token ids, placeholders included.
         labels: the id to predict at each place, or IGNORED; already shifted by one.
         pictures, sounds: the media's indices, in prompt order.
-        looks: places from which one should be looked at, that one, by which of the heads that
-            are told, and how much, 1 in all.
+        looks: places from which one should be looked at, that one, and how much, 1 in all.
     """
 
     ids: tuple[int, ...]
     labels: tuple[int, ...]
     pictures: tuple[int, ...]
     sounds: tuple[int, ...]
-    looks: tuple[tuple[int, int, int, float], ...] = ()
+    looks: tuple[tuple[int, int, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,7 @@ class RowEncoder:
         ids: list[int] = []
         learned: list[bool] = []
         views: list[int] = []  # where each picture's global view begins
-        looks: list[tuple[int, int, int, float]] = []
+        looks: list[tuple[int, int, float]] = []
 
         def add(new: Sequence[int], learn: bool = False) -> None:
             ids.extend(new)
@@ -115,7 +113,7 @@ class RowEncoder:
 
     def _looks(
         self, start: int, turn: Turn, views: Sequence[int]
-    ) -> Iterator[tuple[int, int, int, float]]:
+    ) -> Iterator[tuple[int, int, float]]:
         """Where to look while a reply is said that begins at a place of the row.
 
         Args:
@@ -124,14 +122,13 @@ class RowEncoder:
         begin = start - 1  # from a token, the one after it is said
         for look in turn.looks:
             stop = start - 1 + len(self._text(turn.reply[: look.end], self.assistant))
-            for head, places in enumerate((look.at, look.then or look.at)):
-                at = [_token_at(place, views) for place in places]
-                yield from _shared(range(begin, stop), at, head)
+            at = [_token_at(place, views) for place in look.at]
+            yield from _shared(range(begin, stop), at)
             begin = stop
 
     def _listens(
         self, start: int, reply: str, sounds: Sequence[tuple[int, int]]
-    ) -> Iterator[tuple[int, int, int, float]]:
+    ) -> Iterator[tuple[int, int, float]]:
         """As `_looks`, where words of the reply were heard.
 
         Args:
@@ -148,8 +145,7 @@ class RowEncoder:
                     for part in (before, reply[: word.end])
                 )
                 at = [first + frame for number in word.words for frame in frames[number]]
-                for head in range(NUM_TOLD):
-                    yield from _shared(range(begin, stop), at, head)
+                yield from _shared(range(begin, stop), at)
 
     def _part(self, part: UserPart, after: int) -> list[int]:
         match part:
@@ -161,9 +157,9 @@ class RowEncoder:
                 return self._text(part, after)
 
 
-def _shared(queries: range, at: Sequence[int], head: int) -> Iterator[tuple[int, int, int, float]]:
+def _shared(queries: range, at: Sequence[int]) -> Iterator[tuple[int, int, float]]:
     """Looks from each of some places at all of some others."""
-    return ((query, key, head, 1 / len(at)) for query in queries for key in at)
+    return ((query, key, 1 / len(at)) for query in queries for key in at)
 
 
 def _token_at(place: tuple[int, int], views: Sequence[int]) -> int:
@@ -176,21 +172,15 @@ class Looks:
     """Where the words of replies should look (looking.py).
 
     Args:
-        where: int64, shape (num, 4): a row, a place in it, a place before to be looked at, and
-            by which of the heads that are told.
-        shares: float32, shape (num,): how much of the look, 1 for each row, place and head.
+        where: int64, shape (num, 3): a row, a place in it, and a place before to be looked at.
+        shares: float32, shape (num,): how much of the look, 1 for each row and place.
     """
 
-    where: torch.Tensor = field(default_factory=lambda: torch.empty(0, 4, dtype=torch.int64))
+    where: torch.Tensor = field(default_factory=lambda: torch.empty(0, 3, dtype=torch.int64))
     shares: torch.Tensor = field(default_factory=lambda: torch.empty(0))
 
     def __len__(self) -> int:
         return len(self.shares)
-
-    def of_head(self, number: int) -> Looks:
-        """Those that one of the heads is told."""
-        mine = self.where[:, -1] == number
-        return Looks(self.where[mine], self.shares[mine])
 
 
 @dataclass(frozen=True)
@@ -222,8 +212,8 @@ def collate(rows: Sequence[Row], pad_id: int) -> Batch:
     pictures = tuple(index for row in rows for index in row.pictures)
     sounds = tuple(index for row in rows for index in row.sounds)
     looks = [(index, *look) for index, row in enumerate(rows) for look in row.looks]
-    where = torch.tensor([look[:4] for look in looks], dtype=torch.int64).view(-1, 4)
-    shares = torch.tensor([look[4] for look in looks])
+    where = torch.tensor([look[:3] for look in looks], dtype=torch.int64).view(-1, 3)
+    shares = torch.tensor([look[3] for look in looks])
     return Batch(ids, labels, pictures, sounds, Looks(where, shares))
 
 

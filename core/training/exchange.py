@@ -33,19 +33,16 @@ class Look(NamedTuple):
 
     Args:
         end: the part goes up to this character of the answer.
-        at: where the first head that is told looks; places are numbered as in items.PLACES.
-        then: where the next one looks (default: there too). Of two things that are compared, each
-            has one to itself.
+        at: places are numbered as in items.PLACES.
     """
 
     end: int
     at: Places
-    then: Places = ()
 
 
-def look_throughout(said: str, at: Places, then: Places = ()) -> tuple[Look, ...]:
-    """The look of a whole answer; of two lists of places, one may be empty, or both."""
-    return (Look(len(said), at or then, then),) if at or then else ()
+def look_throughout(said: str, at: Places) -> tuple[Look, ...]:
+    """The look of a whole answer, if there is one."""
+    return (Look(len(said), at),) if at else ()
 
 
 class Clause(NamedTuple):

@@ -3,10 +3,9 @@
 "The star is green" can be learned from the loss of "green" alone, but for thousands of steps it is
 not: as long as no head looks at the star, nothing says that it should, and the reply names any
 colour that is in the picture. So one head of two layers is shown, for the words of such a reply,
-which of the picture's tokens tell what is asked: of two shapes that are compared, each layer one;
-of what is counted or may not be there, the first token of all beside them, so that what is left
-for it tells how many there are. What else the head does, and all other heads, follow from the
-reply as ever; only training knows of this.
+which of the picture's tokens tell what is asked; of what is counted or may not be there, the first
+token of all beside them, so that what is left for it tells how many there are. What else the head
+does, and all other heads, follow from the reply as ever; only training knows of this.
 Sources: Liu and others, "Neural machine translation with supervised attention" (COLING 2016, arXiv
 1609.04186); one head of a transformer: Strubell and others, "Linguistically-informed
 self-attention" (EMNLP 2018, arXiv 1804.08199).
@@ -65,8 +64,7 @@ def run_and_look(
     told, hidden, distances = looking_layers(len(layers)), embeddings, []
     for number, layer in enumerate(layers):
         if number in told:
-            mine = looks.of_head(told.index(number))
-            distances.append(_distance(layer, hidden, rotation, mine))
+            distances.append(_distance(layer, hidden, rotation, looks))
         hidden = layer(
             hidden,
             attention_mask=mask,
@@ -81,7 +79,7 @@ def run_and_look(
 def _distance(layer: Any, hidden: torch.Tensor, rotation: Rotation, looks: Looks) -> torch.Tensor:
     """Cross entropy of one layer's head with where it should look, a word's on average."""
     attention = head_attention(layer.self_attn, layer.input_layernorm(hidden), rotation)
-    rows, queries, targets, _ = looks.where.to(hidden.device).unbind(1)
+    rows, queries, targets = looks.where.to(hidden.device).unbind(1)
     chances = attention[rows, queries, targets]
     shares = looks.shares.to(hidden.device)
     return -(shares * chances).sum() / shares.sum()  # a word's shares are 1 together

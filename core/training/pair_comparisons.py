@@ -14,11 +14,10 @@ from typing import Final, NamedTuple
 from core.training.comparisons import compared
 from core.training.exchange import Clause, Exchange, Places
 from core.training.facts import with_article
-from core.training.items import SHAPES, Item, Scene, counted, places_of, text_of
+from core.training.items import SHAPES, Scene, counted, places_of, text_of
 
 SKILL: Final = "two pictures"
 ORDINALS: Final = ("first", "second")
-Items = tuple[Item | None, ...]  # None: where a head looks that finds nothing
 Pair = tuple[Scene, Scene]
 
 WORDINGS: Final[dict[str, tuple[str, ...]]] = {

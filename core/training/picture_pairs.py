@@ -11,12 +11,11 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from core.training.exchange import Exchange, capitalised, look_throughout
-from core.training.items import Item, Scene, contents, counted, looks_of, places_of
+from core.training.exchange import Exchange, Places, capitalised, look_throughout
+from core.training.items import Scene, contents, counted, looks_of, places_of
 from core.training.pair_comparisons import (
     ORDINALS,
     SKILL,
-    Items,
     Pair,
     by_how_many,
     do_both_show,
@@ -60,24 +59,18 @@ def _ask(
     rng: random.Random,
     kind: str,
     answer: str,
-    found: tuple[Items, Items] = ((), ()),
+    at: Places = (),
     **slots: str,
 ) -> Exchange:
-    """One question in one of its wordings, whose answer tells of items in each picture."""
+    """One question in one of its wordings; `at`: where its answer is read from."""
     question = capitalised(rng.choice(WORDINGS[kind]).format(**slots))
     said = f"{capitalised(answer)}."
-    looks = look_throughout(said, *(places_of(items, i) for i, items in enumerate(found)))
-    return Exchange(SKILL, question, question, said, looks=looks)
+    return Exchange(SKILL, question, question, said, looks=look_throughout(said, at))
 
 
 def _one_of(rng: random.Random, pair: Pair) -> tuple[Scene, str]:
     index = rng.randrange(2)
     return pair[index], ORDINALS[index]
-
-
-def _found_in(which: str, *items: Item | None) -> tuple[Items, Items]:
-    """These in one of the pictures, nothing in the other."""
-    return (items, ()) if which == ORDINALS[0] else ((), items)
 
 
 def _describe_one(rng: random.Random, pair: Pair) -> Exchange:
@@ -93,7 +86,8 @@ def _count_one(rng: random.Random, pair: Pair) -> Exchange | None:
     if not num:
         return None
     answer = f"there {'is' if num == 1 else 'are'} {counted(num)} in the {which} picture"
-    return _ask(rng, "count", answer, _found_in(which, *scene.items, None), which=which)
+    at = places_of((*scene.items, None), ORDINALS.index(which))
+    return _ask(rng, "count", answer, at, which=which)
 
 
 def _colour_in_one(rng: random.Random, pair: Pair) -> Exchange | None:
@@ -102,8 +96,8 @@ def _colour_in_one(rng: random.Random, pair: Pair) -> Exchange | None:
         return None
     item = rng.choice(list(scene.only_items.values()))
     answer = f"the {item.shape} in the {which} picture is {item.colour}"
-    found = _found_in(which, item)
-    return _ask(rng, "colour", answer, found, shape=item.shape, which=which)
+    at = places_of([item], ORDINALS.index(which))
+    return _ask(rng, "colour", answer, at, shape=item.shape, which=which)
 
 
 def _read_one(rng: random.Random, pair: Pair) -> Exchange | None:

@@ -37,9 +37,8 @@ from core.training.slots import NUM_GLOBAL_TOKENS, SIDE, global_token, slots_of
 from tests.training import random_learner, small_tokenizer
 
 PICTURE_ID, NUM_CROP_TOKENS = 11, 13
-FIRST = [[0, 7, 2, 0], [0, 8, 2, 0], [0, 8, 5, 0], [1, 6, 0, 0]]
-SECOND = [[0, 7, 5, 1], [0, 8, 1, 1], [1, 6, 3, 1]]
-LOOKS = Looks(torch.tensor(FIRST + SECOND), torch.tensor([1.0, 0.5, 0.5, *[1.0] * 4]))
+WHERE = [[0, 7, 2], [0, 8, 2], [0, 8, 5], [1, 6, 0]]
+LOOKS = Looks(torch.tensor(WHERE), torch.tensor([1.0, 0.5, 0.5, 1.0]))
 
 
 @pytest.fixture(scope="module")
@@ -75,15 +74,14 @@ def test_the_head_is_one_that_the_decoder_has(learner: Learner, embeddings: torc
         _, distance = run_and_look(learner.decoder, embeddings, LOOKS)
         rotation = learner.decoder.rotary_emb(embeddings, torch.arange(10)[None])
         expected = []
-        for head, number in enumerate(looking_layers(len(learner.decoder.layers))):
-            mine = LOOKS.of_head(head)
-            rows, queries, targets, _ = mine.where.unbind(1)
+        rows, queries, targets = LOOKS.where.unbind(1)
+        for number in looking_layers(len(learner.decoder.layers)):
             layer = learner.decoder.layers[number]
             given = layer.input_layernorm(output.hidden_states[number])
             found = head_attention(layer.self_attn, given, rotation)
             attention = output.attentions[number][:, LOOKING_HEAD]
             torch.testing.assert_close(found.exp(), attention)
-            expected.append(-(mine.shares * attention[rows, queries, targets].log()).sum() / 3)
+            expected.append(-(LOOKS.shares * attention[rows, queries, targets].log()).sum() / 3)
     torch.testing.assert_close(distance, torch.stack(expected).mean())
 
 
@@ -91,13 +89,6 @@ def test_told_layers_are_in_the_middle_and_there() -> None:
     assert looking_layers(6) == (3, 4)
     assert looking_layers(2) == (1,)
     assert looking_layers(32) == (16, 17)
-
-
-def test_each_head_is_told_its_own() -> None:
-    first, second = LOOKS.of_head(0), LOOKS.of_head(1)
-    assert first.where.tolist() == FIRST
-    assert first.shares.tolist() == [1.0, 0.5, 0.5, 1.0]
-    assert second.where.tolist() == SECOND
 
 
 def test_an_adapter_learns_to_look_where_it_is_told() -> None:
@@ -172,19 +163,15 @@ def test_every_word_of_a_reply_looks_at_what_it_is_read_from() -> None:
     assert looks_of(row, replies[1]) == []
     one = [(views[1] + global_token(8), 1.0)]
     assert looks_of(row, replies[2]) == [one] * (len(replies[2]) - 1)
-    assert [looks_of(row, places, head=1) for places in replies] == [
-        looks_of(row, places) for places in replies
-    ]
 
 
-def test_each_of_two_heads_looks_at_one_of_two_things() -> None:
-    looks = look_throughout("Yes.", ((0, 2), NOWHERE), ((0, 6),))
+def test_what_may_not_be_there_is_looked_for_at_the_first_token_too() -> None:
+    looks = look_throughout("Yes.", ((0, 2), NOWHERE))
     row = encoder().encode(Dialogue((Turn((PictureRef(3), "More?"), "Yes.", looks),)))
     view = row.ids.index(PICTURE_ID) + NUM_CROP_TOKENS
     (reply,) = spans(row)
-    first, second = looks_of(row, reply), looks_of(row, reply, head=1)
-    assert first == [[(view + global_token(2), 0.5), (0, 0.5)]] * (len(reply) - 1)
-    assert second == [[(view + global_token(6), 1.0)]] * (len(reply) - 1)
+    both = [(view + global_token(2), 0.5), (0, 0.5)]
+    assert looks_of(row, reply) == [both] * (len(reply) - 1)
 
 
 def test_words_that_were_heard_are_listened_to_where_they_are_said() -> None:
@@ -199,13 +186,12 @@ def test_words_that_were_heard_are_listened_to_where_they_are_said() -> None:
     sound = row.ids.index(12)
     first, *others = spans(row)
     num_first = len(small_tokenizer().encode_text("One"))
-    for head in range(2):
-        looks = looks_of(row, first, head)
-        assert looks[:num_first] == [[(sound + 1, 1.0)]] * num_first
-        ring = [(sound + 2, 0.5), (sound + 4, 0.5)]
-        num_ring = len(small_tokenizer().encode_text("One ring")) - num_first
-        assert looks[num_first:] == [ring] * num_ring
-        assert [looks_of(row, other, head) for other in others] == [[], []]
+    looks = looks_of(row, first)
+    assert looks[:num_first] == [[(sound + 1, 1.0)]] * num_first
+    ring = [(sound + 2, 0.5), (sound + 4, 0.5)]
+    num_ring = len(small_tokenizer().encode_text("One ring")) - num_first
+    assert looks[num_first:] == [ring] * num_ring
+    assert [looks_of(row, other) for other in others] == [[], []]
 
 
 def test_a_typed_question_beside_a_clip_is_not_listened_to() -> None:
@@ -222,14 +208,7 @@ def test_an_answer_that_is_read_from_a_picture_is_not_listened_to() -> None:
     turn = Turn((PictureRef(0), SoundRef(1)), "A star.", looks)
     row = RowEncoder(small_tokenizer(), media).encode(Dialogue((turn,)))
     view = row.ids.index(PICTURE_ID) + NUM_CROP_TOKENS
-    assert {key for _, key, _, _ in row.looks} == {view + global_token(4)}
-
-
-def test_of_two_lists_of_places_one_may_be_empty() -> None:
-    one = ((0, 2),)
-    assert look_throughout("Yes.", one) == (Look(4, one),)
-    assert look_throughout("Yes.", (), one) == (Look(4, one, one),)
-    assert look_throughout("Yes.", ()) == ()
+    assert {key for _, key, _ in row.looks} == {view + global_token(4)}
 
 
 def spans(row: Row) -> Iterator[range]:
@@ -243,17 +222,16 @@ def spans(row: Row) -> Iterator[range]:
             start = None
 
 
-def looks_of(row: Row, places: range, head: int = 0) -> list[list[tuple[int, float]]]:
-    """Of each place that one of the told heads looks somewhere from, where and how much."""
-    mine = [look for look in row.looks if look[2] == head]
-    found = [[(at, share) for query, at, _, share in mine if query == p] for p in places]
+def looks_of(row: Row, places: range) -> list[list[tuple[int, float]]]:
+    """Of each place that something is looked at from, where and how much."""
+    found = [[(at, share) for query, at, share in row.looks if query == p] for p in places]
     return [looks for looks in found if looks]
 
 
 def test_looks_of_all_rows_come_together() -> None:
-    rows = [Row((1, 2, 3), (2, 3, 4), (), (), ((2, 0, 1, 1.0),)), Row((1, 2), (2, 3), (), ())]
+    rows = [Row((1, 2, 3), (2, 3, 4), (), (), ((2, 0, 1.0),)), Row((1, 2), (2, 3), (), ())]
     looks = collate([*rows, rows[0]], 0).looks
-    assert looks.where.tolist() == [[0, 2, 0, 1], [2, 2, 0, 1]]
+    assert looks.where.tolist() == [[0, 2, 0], [2, 2, 0]]
     assert looks.shares.tolist() == [1.0, 1.0]
     assert len(collate([rows[1]], 0).looks) == 0
 
@@ -275,7 +253,7 @@ def test_what_an_answer_is_read_from_is_in_the_picture_and_in_the_answer() -> No
 
 
 def read_from(exchange: Exchange) -> list[tuple[int, int]]:
-    return [each for look in exchange.looks for each in (*look.at, *look.then)]
+    return [each for look in exchange.looks for each in look.at]
 
 
 @pytest.mark.parametrize(("skill", "num_kinds"), [("count", 4), ("is there", 2)])
@@ -325,7 +303,7 @@ def test_the_words_for_each_shape_of_a_description_look_at_it_alone() -> None:
             continue
         num_described += 1
         parts, start = [], 0
-        for end, at, _ in exchange.looks:
+        for end, at in exchange.looks:
             if at:
                 parts.append((exchange.answer[start:end].strip(), at))
             start = end
@@ -357,9 +335,7 @@ def test_a_part_of_a_reply_looks_where_it_is_read_from() -> None:
     ends = [len(small_tokenizer().encode_text(reply[: look.end])) for look in looks]
     targets = dict.fromkeys(range(ends[0], ends[1]), 4) | dict.fromkeys(range(ends[2], ends[3]), 0)
     at = {places[number]: view + global_token(place) for number, place in targets.items()}
-    for head in range(2):
-        mine = [(query, key, share) for query, key, of, share in row.looks if of == head]
-        assert mine == [(query, key, 1.0) for query, key in at.items()]
+    assert list(row.looks) == [(query, key, 1.0) for query, key in at.items()]
 
 
 def test_of_two_pictures_the_right_one_is_looked_at() -> None:
