@@ -113,7 +113,7 @@ def contents(scene: Scene) -> str:
 
 
 def looks_of(said: str, scene: Scene, picture: int = 0) -> tuple[Look, ...]:
-    """Where a description is read from: the words for each shape from its place.
+    """Where a description is read from: how many there are, and then each shape from its place.
 
     Args:
         said: what `contents` or `describe` says of the scene, whatever stands before.
@@ -124,13 +124,19 @@ def looks_of(said: str, scene: Scene, picture: int = 0) -> tuple[Look, ...]:
         told = f"{with_article(item.name)} {PLACES[item.place]}"
         start = said.index(told, looks[-1].end if looks else 0)
         before = len(said[:start].rstrip())  # a token begins with the space before its word
-        looks += [Look(before, ()), Look(start + len(told), ((picture, item.place),))]
+        at = () if looks else all_places(picture)
+        looks += [Look(before, at), Look(start + len(told), ((picture, item.place),))]
     return tuple(looks)
 
 
 def places_of(found: Iterable[Item | None], picture: int = 0) -> Places:
     """Where to look for shapes of a picture; for None, where nothing is."""
     return tuple((picture, item.place) if item else NOWHERE for item in found)
+
+
+def all_places(picture: int = 0) -> Places:
+    """Where to look to count all shapes: each place tells whether it has one, one in nine parts."""
+    return tuple((picture, place) for place in range(len(PLACES)))
 
 
 def describe(scene: Scene) -> str:

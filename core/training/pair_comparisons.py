@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from core.training.comparisons import compared
 from core.training.exchange import Clause, Exchange, Places
 from core.training.facts import with_article
-from core.training.items import SHAPES, Scene, counted, places_of, text_of
+from core.training.items import SHAPES, Scene, all_places, counted, places_of, text_of
 
 SKILL: Final = "two pictures"
 ORDINALS: Final = ("first", "second")
@@ -201,11 +201,10 @@ def _num_shapes(pair: Pair) -> tuple[int, int]:
 def _counts(pair: Pair) -> tuple[Clause, Clause]:
     """How many shapes each picture has."""
     first, second = _num_shapes(pair)
-    at = [places_of((*scene.items, None), number) for number, scene in enumerate(pair)]
     verb = "is" if first == 1 else "are"
     return (
-        Clause(f"there {verb} {counted(first)} in the first picture", at[0]),
-        Clause(f"{counted(second)} in the second", at[1]),
+        Clause(f"there {verb} {counted(first)} in the first picture", all_places(0)),
+        Clause(f"{counted(second)} in the second", all_places(1)),
     )
 
 

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Final
 
 from core.training.exchange import Exchange, Places, capitalised, look_throughout
-from core.training.items import Scene, contents, counted, looks_of, places_of
+from core.training.items import Scene, all_places, contents, counted, looks_of, places_of
 from core.training.pair_comparisons import (
     ORDINALS,
     SKILL,
@@ -86,7 +86,7 @@ def _count_one(rng: random.Random, pair: Pair) -> Exchange | None:
     if not num:
         return None
     answer = f"there {'is' if num == 1 else 'are'} {counted(num)} in the {which} picture"
-    at = places_of((*scene.items, None), ORDINALS.index(which))
+    at = all_places(ORDINALS.index(which))
     return _ask(rng, "count", answer, at, which=which)
 
 

@@ -23,6 +23,7 @@ from core.training.items import (
     SIZES,
     Item,
     Scene,
+    all_places,
     counted,
     describe,
     looks_of,
@@ -166,7 +167,8 @@ def _describe(rng: random.Random, scene: Scene) -> Exchange:
 
 def _count(rng: random.Random, scene: Scene) -> Exchange:
     num = len(scene.items)
-    return _ask(rng, "count", WORDINGS["count"], _there_are(num), (*scene.items, None))
+    exchange = _ask(rng, "count", WORDINGS["count"], _there_are(num))
+    return replace(exchange, looks=look_throughout(exchange.answer, all_places()))
 
 
 def _count_colour(rng: random.Random, scene: Scene) -> Exchange:

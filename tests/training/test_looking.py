@@ -22,7 +22,7 @@ from core.training.dialogues import (
 from core.training.examples import IGNORED, Batch, Looks, MediaTokens, Row, RowEncoder, collate
 from core.training.exchange import NOWHERE, Exchange, Look, look_throughout
 from core.training.facts import with_article
-from core.training.items import PLACES, Item, Scene
+from core.training.items import PLACES, Item, Scene, all_places
 from core.training.learner import Learner
 from core.training.looking import (
     LOOKING_HEAD,
@@ -253,7 +253,9 @@ def test_what_an_answer_is_read_from_is_in_the_picture_and_in_the_answer() -> No
 
 
 def read_from(exchange: Exchange) -> list[tuple[int, int]]:
-    return [each for look in exchange.looks for each in look.at]
+    """Where one looks for some shapes of a picture; not where all that it shows is counted."""
+    counts = all_places(0), all_places(1)
+    return [each for look in exchange.looks if look.at not in counts for each in look.at]
 
 
 @pytest.mark.parametrize(("skill", "num_kinds"), [("count", 4), ("is there", 2)])
@@ -266,12 +268,31 @@ def test_what_is_counted_is_looked_for_where_nothing_is_too(skill: str, num_kind
         if exchange.skill != skill or "only" in exchange.answer:
             continue
         (look,) = exchange.looks
+        if look.at == all_places():
+            continue
         assert look.at[-1] == NOWHERE
         num = len(look.at) - 1
         said = str(num or "no") if skill == "count" else "yes," if num else "no,"
         assert said in exchange.answer.lower().split()
         answers.add(said)
     assert len(answers) >= num_kinds
+
+
+def test_all_shapes_are_counted_in_all_places_alike() -> None:
+    rng, num_counted = random.Random(4), 0
+    for _ in range(600):
+        scene = sample_scene(rng)
+        exchange = ask_about(rng, scene)
+        if scene.items and re.fullmatch(r"There (is|are) \d shapes?\.", exchange.answer):
+            (look,) = exchange.looks
+            assert look == (len(exchange.answer), all_places())
+            num_counted += 1
+    assert num_counted > 20
+    for _ in range(600):
+        exchange = ask_about_two(rng, sample_scene(rng), sample_scene(rng))
+        if found := re.match(r"There .* in the first picture and .*? second", exchange.answer):
+            assert [look.at for look in exchange.looks] == [all_places(0), all_places(1)]
+            assert exchange.looks[-1].end == found.end()
 
 
 def test_a_thing_is_looked_for_in_each_picture() -> None:
@@ -303,8 +324,9 @@ def test_the_words_for_each_shape_of_a_description_look_at_it_alone() -> None:
             continue
         num_described += 1
         parts, start = [], 0
+        assert exchange.looks[0] == (exchange.answer.index(":") + 1, all_places())
         for end, at in exchange.looks:
-            if at:
+            if at and at != all_places():
                 parts.append((exchange.answer[start:end].strip(), at))
             start = end
         assert parts == [
