@@ -1,42 +1,25 @@
 """The loop of nf4_unpack.py, which Numba turns into machine code when this is imported.
 
 Written for vector instructions: a table lookup is sixteen comparisons, which a vector's numbers
-share, and an index is unsigned, so that it is not asked whether it counts from the end. A tile of
-32 rows and 64 columns is looked up in the order of the layout and turned on its way out.
+share. A tile of 32 rows and 64 columns is looked up in the order of the layout and turned on its
+way out.
 Leaves out: the threads, and what the numbers are (nf4_unpack.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final, TypeVar, cast
+from typing import Final
 
-import numba
 import numpy as np
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+from core.machine_code import U, in_machine_code
 
-U: Final[Any] = np.uint64
-HOW: Final[dict[str, Any]] = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
 # Added to a float32 and taken away again, it leaves the nearest whole number; np.rint, which does
 # the same, is called for one number at a time.
 ROUNDER: Final = np.float32(3 * 2**22)
 
 
-def _compiled(signature: str | None = None) -> Callable[[Function], Function]:
-    """A decorator: machine code, kept for the next start where there is room for it."""
-
-    def decorate(function: Function) -> Function:
-        try:
-            made: Any = numba.njit(signature, cache=True, **HOW)(function)
-        except RuntimeError:  # nowhere to keep it
-            made = numba.njit(signature, **HOW)(function)
-        return cast(Function, made)
-
-    return decorate
-
-
-@_compiled()
+@in_machine_code()
 def _fill_table(
     table: np.ndarray, levels: np.ndarray, factors: np.ndarray, group: int, row: int
 ) -> None:
@@ -49,13 +32,13 @@ def _fill_table(
             table[level, U(2) * r + U(1)] = number
 
 
-@_compiled()
+@in_machine_code()
 def _if(table: np.ndarray, lane: int, code: np.uint8, level: int) -> np.int8:
     """The table's number where the code is this level, else 0."""
     return np.int8(table[U(level), lane] & -np.int8(code == level))
 
 
-@_compiled()
+@in_machine_code()
 def _looked_up(t: np.ndarray, i: int, c: np.uint8) -> np.int8:
     """The table's number in a lane for a code."""
     number = _if(t, i, c, 0) | _if(t, i, c, 1) | _if(t, i, c, 2) | _if(t, i, c, 3)
@@ -65,7 +48,7 @@ def _looked_up(t: np.ndarray, i: int, c: np.uint8) -> np.int8:
     return number
 
 
-@_compiled("void(int8[:,::1], uint8[:,:,::1], uint64, uint64, int8[:,::1])")
+@in_machine_code("void(int8[:,::1], uint8[:,:,::1], uint64, uint64, int8[:,::1])")
 def _look_up_tile(
     table: np.ndarray, codes: np.ndarray, block: int, first: int, tile: np.ndarray
 ) -> None:
@@ -83,7 +66,7 @@ def _look_up_tile(
             tile[pair, U(32) + lane] = _looked_up(table, U(32) + lane, code)
 
 
-@_compiled("void(uint16[:,::1], uint64[:,::1], uint64[:,::1], uint64, uint64)")
+@in_machine_code("void(uint16[:,::1], uint64[:,::1], uint64[:,::1], uint64, uint64)")
 def _turn_tile(
     tile: np.ndarray, joined: np.ndarray, numbers: np.ndarray, row: int, word: int
 ) -> None:
@@ -105,7 +88,7 @@ def _turn_tile(
             numbers[row + r, word + p] = joined[p, r]
 
 
-@_compiled("void(uint8[:,:,::1], float32[:,::1], float32[::1], int8[:,::1], int64, int64)")
+@in_machine_code("void(uint8[:,:,::1], float32[:,::1], float32[::1], int8[:,::1], int64, int64)")
 def unpack(
     codes: np.ndarray,
     factors: np.ndarray,

@@ -16,13 +16,15 @@ from typing import Any, Final, NoReturn
 import torch
 
 from core.int8_rows import int8_product
+from core.nf4_pack import packed
 from core.nf4_unpack import unpacked
 
 _BLOCK: Final = 64
-_ROWS_PACKED_AT_ONCE: Final = 4096  # what packing needs beside the result stays small
 _ROWS_AT_ONCE: Final = 64  # rows whose float32 copy fits a core's cache
 # bitsandbytes packs 32 output rows together for the CPU and cannot split a block between rows.
 _OUT_MULTIPLE: Final = 32
+# Packing in machine code pays for its import in a matrix of so many numbers.
+PACK_LEAST_NUMBERS: Final = 2**21
 # Unpacking pays from so many rows on, and in a matrix whose product takes longer than its threads.
 INT8_LEAST_ROWS: Final = 128
 INT8_LEAST_NUMBERS: Final = 2**21
@@ -74,19 +76,12 @@ class Nf4Weight:
     @classmethod
     def restored(cls, codes: torch.Tensor, absmax: torch.Tensor, dtype: torch.dtype) -> Nf4Weight:
         """The weight that `stored` gave these tensors of."""
-        bnb, weight = _bitsandbytes(), cls.__new__(cls)
+        weight = cls.__new__(cls)
         is_packed = absmax.dtype == torch.bfloat16
         num_out, num_blocks = absmax.shape[::-1] if is_packed else absmax.shape
-        weight._matmul, weight._dtype, weight._codes = bnb.matmul_4bit, dtype, codes
-        weight._state = bnb.functional.QuantState(
-            absmax=absmax if is_packed else absmax.flatten(),
-            shape=torch.Size((num_out, num_blocks * _BLOCK)),
-            code=bnb.functional.get_4bit_type("nf4", device=codes.device),
-            blocksize=_BLOCK,
-            quant_type="nf4",
-            dtype=dtype,
-        )
-        weight._state.packing_format_for_cpu = is_packed
+        weight._matmul, weight._dtype, weight._codes = _bitsandbytes().matmul_4bit, dtype, codes
+        flat = absmax if is_packed else absmax.flatten()
+        weight._state = _state(flat, (num_out, num_blocks * _BLOCK), dtype, is_packed)
         return weight
 
     def stored(self) -> tuple[str, dict[str, torch.Tensor]]:
@@ -132,32 +127,38 @@ def _nf4_quantize(weight: torch.Tensor) -> tuple[torch.Tensor, Any]:
         return codes, state
     levels = functional.get_4bit_type("nf4", device="cpu")
     codes, largest = _nf4_codes(weight, levels)
+    return codes, _state(largest, weight.shape, weight.dtype, is_packed=False)
+
+
+def _state(absmax: torch.Tensor, shape: Sequence[int], dtype: torch.dtype, is_packed: bool) -> Any:
+    """What bitsandbytes wants to know of codes.
+
+    Args:
+        absmax: the blocks' scales, in a row, or of shape (in / 64, out) if `is_packed`.
+        shape: of the matrix.
+        dtype: of the activations.
+        is_packed: the codes lie as its fused kernel reads them.
+    """
+    functional = _bitsandbytes().functional
     state = functional.QuantState(
-        absmax=largest,
-        shape=weight.shape,
-        code=levels,
+        absmax=absmax,
+        shape=torch.Size(shape),
+        code=functional.get_4bit_type("nf4", device=absmax.device),
         blocksize=_BLOCK,
         quant_type="nf4",
-        dtype=weight.dtype,
+        dtype=dtype,
     )
-    return codes, state
+    state.packing_format_for_cpu = is_packed
+    return state
 
 
 def _nf4_packed_for_cpu(weight: torch.Tensor) -> tuple[torch.Tensor, Any]:
-    """Codes and state in the layout of the fused kernel, packed some rows at a time.
-
-    The packing takes eight times the codes' memory while it goes on.
-    """
-    codes, scales = [], []
-    for start in range(0, weight.shape[0], _ROWS_PACKED_AT_ONCE):
-        rows = weight[start : start + _ROWS_PACKED_AT_ONCE].bfloat16()
-        part, state = _bitsandbytes().functional._convert_weight_packed_for_cpu(
-            *_nf4_quantize(rows)
-        )
-        codes.append(part)
-        scales.append(state.absmax)
-    state.shape, state.absmax = weight.shape, torch.cat(scales, 1)
-    return torch.cat(codes), state
+    """Codes and state in the layout of the fused kernel."""
+    functional, weight = _bitsandbytes().functional, weight.bfloat16()
+    if weight.numel() < PACK_LEAST_NUMBERS:
+        return functional._convert_weight_packed_for_cpu(*_nf4_quantize(weight))
+    codes, absmax = packed(weight, functional.get_4bit_type("nf4", device="cpu"))
+    return codes, _state(absmax, weight.shape, weight.dtype, is_packed=True)
 
 
 def _nf4_codes(weight: torch.Tensor, levels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
