@@ -16,6 +16,7 @@ from typing import Any, Final, NoReturn
 import torch
 
 from core.int8_rows import int8_product
+from core.nf4_kernel import fused_multiply
 from core.nf4_pack import packed
 from core.nf4_unpack import unpacked
 
@@ -42,13 +43,16 @@ class Nf4Weight:
     """
 
     def __init__(self, weight: torch.Tensor, dtype: torch.dtype) -> None:
-        bnb = _bitsandbytes()
-        self._dtype = dtype
-        self._matmul = bnb.matmul_4bit
         if weight.device.type == "cpu" and is_nf4_quick(dtype):
-            self._codes, self._state = _nf4_packed_for_cpu(weight)
+            self._hold(*_nf4_packed_for_cpu(weight), dtype)
         else:
-            self._codes, self._state = _nf4_quantize(weight.to(dtype))
+            self._hold(*_nf4_quantize(weight.to(dtype)), dtype)
+
+    def _hold(self, codes: torch.Tensor, state: Any, dtype: torch.dtype) -> None:
+        self._codes, self._state, self._dtype = codes, state, dtype
+        is_packed = getattr(state, "packing_format_for_cpu", False)
+        self._quick = fused_multiply(codes, state.absmax) if is_packed else None
+        self._matmul = _bitsandbytes().matmul_4bit
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -63,6 +67,8 @@ class Nf4Weight:
         return self._fused(x)
 
     def _fused(self, x: torch.Tensor) -> torch.Tensor:
+        if self._quick is not None and x.dtype == torch.bfloat16:
+            return self._quick(x)
         product: torch.Tensor = self._matmul(x, self._codes, quant_state=self._state)
         return product
 
@@ -79,9 +85,9 @@ class Nf4Weight:
         weight = cls.__new__(cls)
         is_packed = absmax.dtype == torch.bfloat16
         num_out, num_blocks = absmax.shape[::-1] if is_packed else absmax.shape
-        weight._matmul, weight._dtype, weight._codes = _bitsandbytes().matmul_4bit, dtype, codes
         flat = absmax if is_packed else absmax.flatten()
-        weight._state = _state(flat, (num_out, num_blocks * _BLOCK), dtype, is_packed)
+        state = _state(flat, (num_out, num_blocks * _BLOCK), dtype, is_packed)
+        weight._hold(codes, state, dtype)
         return weight
 
     def stored(self) -> tuple[str, dict[str, torch.Tensor]]:

@@ -59,7 +59,7 @@ def test_a_long_prompt_is_multiplied_in_int8(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(nf4_weight, "INT8_LEAST_NUMBERS", 0)
     matrix = random_matrix(96, 192)
     weight = Nf4Weight(matrix, torch.bfloat16)
-    monkeypatch.setattr(weight, "_matmul", lambda *_, **__: pytest.fail("not in int8"))
+    monkeypatch.setattr(weight, "_quick", lambda _: pytest.fail("not in int8"))
     num = nf4_weight.INT8_LEAST_ROWS
     rows = torch.randn(2, num // 2, 192, generator=torch.Generator().manual_seed(2)).bfloat16()
     product = weight.multiply(rows)
@@ -72,7 +72,7 @@ def test_a_long_prompt_is_multiplied_in_int8(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_small_matrix_is_left_to_the_fused_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     weight = Nf4Weight(random_matrix(96, 192), torch.bfloat16)
-    monkeypatch.setattr(weight, "_matmul", lambda x, *_, **__: x)
+    monkeypatch.setattr(weight, "_quick", lambda x: x)
     rows = torch.ones(nf4_weight.INT8_LEAST_ROWS, 192).bfloat16()
     assert weight.multiply(rows) is rows
 
