@@ -1,13 +1,13 @@
 """Loops are compiled in the background while a large model loads, before a turn waits for them.
 
-Leaves out: the loops (nf4_pack_loop.py, nf4_unpack_loop.py, one_token_loop.py).
+Leaves out: the loops (nf4_pack_loop.py, nf4_unpack_loop.py).
 """
 
 from __future__ import annotations
 
 from threading import Thread
 
-from core import nf4_pack, nf4_unpack, one_token_attention
+from core import nf4_pack, nf4_unpack
 
 
 def compile_ahead() -> None:
@@ -16,5 +16,5 @@ def compile_ahead() -> None:
 
 
 def _compile_all() -> None:
-    for user in (nf4_pack, nf4_unpack, one_token_attention):
+    for user in (nf4_pack, nf4_unpack):
         user.compiled()

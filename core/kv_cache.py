@@ -14,7 +14,6 @@ import torch
 import torch.nn.functional as F
 from transformers import Phi4MultimodalConfig
 
-from core.one_token_attention import attend_to_all, is_for_one_token
 from core.rope import RopeRegime
 
 GRAIN_TOKENS: Final = 256  # rows grow by multiples of it
@@ -138,9 +137,6 @@ class KVCache:
         """
         num_new = queries.shape[1]
         all_keys, all_values = (kept[None] for kept in self.append(layer, row, keys, values))
-        stored = [by_layer[layer] for by_layer in self._stored[row]]
-        if is_for_one_token(queries, stored[0], all_keys.shape[2]):
-            return attend_to_all(queries, stored[0], stored[1], all_keys.shape[2])
         if num_new > MAX_GROUPED_TOKENS:
             return F.scaled_dot_product_attention(
                 queries[None], all_keys, all_values, attn_mask=mask, enable_gqa=True

@@ -27,7 +27,7 @@ _OUT_MULTIPLE: Final = 32
 # Packing in machine code pays for its import in a matrix of so many numbers.
 PACK_LEAST_NUMBERS: Final = 2**21
 # Unpacking pays from so many rows on, and in a matrix whose product takes longer than its threads.
-INT8_LEAST_ROWS: Final = 96
+INT8_LEAST_ROWS: Final = 128
 INT8_LEAST_NUMBERS: Final = 2**21
 
 

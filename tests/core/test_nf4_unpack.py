@@ -13,7 +13,7 @@ import numba
 import pytest
 import torch
 
-from core import loader, nf4_pack, nf4_unpack, nf4_weight, one_token_attention
+from core import loader, nf4_pack, nf4_unpack, nf4_weight
 from core.compile_ahead import compile_ahead
 from core.config import ModelOptions
 from core.nf4_unpack import unpacked
@@ -114,7 +114,7 @@ def test_a_large_model_has_the_loop_compiled_while_it_loads(
 
 
 def test_all_loops_are_compiled_in_the_background(monkeypatch: pytest.MonkeyPatch) -> None:
-    users = nf4_pack, nf4_unpack, one_token_attention
+    users = nf4_pack, nf4_unpack
     done = [Event() for _ in users]
     for user, event in zip(users, done, strict=True):
         monkeypatch.setattr(user, "compiled", cache(event.set))
