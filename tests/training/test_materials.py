@@ -163,6 +163,20 @@ def test_a_run_that_begins_at_other_numbers_draws_and_speaks_anew(
     )
 
 
+def test_a_run_that_begins_at_other_numbers_shows_other_scenes(
+    tmp_path: Path, calls: list[str]
+) -> None:
+    made = Materials(tmp_path, 9, 20, 5, lambda *_: None, first=500)
+    assert made.scenes("train") == range(500, 509)
+    assert made.scenes("held_out") == range(5)
+    drawn = materials._draw_scenes("train", made.scenes("train"))["views"]
+    assert np.array_equal(made.pictures("train").views, drawn)
+    assert np.array_equal(made.shown("train", (503, 501)).views, drawn[[3, 1]])
+    asked = {scene for clip in made.clips("train").about for scene in clip.scenes}
+    assert asked
+    assert asked <= set(made.scenes("train"))
+
+
 def test_a_clip_lies_where_its_start_says(tmp_path: Path, calls: list[str]) -> None:
     clips = made_in(tmp_path).clips("train")
     assert len(clips) == 20
