@@ -19,7 +19,6 @@ from transformers import Phi4MultimodalConfig
 
 from core.adapters import LoraFactors, RoutedLinear
 from core.checkpoint import Checkpoint, open_checkpoint
-from core.compile_ahead import compile_ahead
 from core.config import ModelOptions
 from core.decoder import Decoder, DecoderLayer
 from core.encoders import AudioEncoder, VisionEncoder
@@ -27,6 +26,7 @@ from core.head import LARGE_VOCABULARY, ExactHead, Head, TwoStageHead
 from core.int4_weight import has_fast_int4_cpu
 from core.key_map import DECODER_LINEARS, LoraKey
 from core.model import Model
+from core.nf4_unpack import compile_ahead
 from core.nf4_weight import fits_nf4, is_nf4_quick
 from core.prepared import (
     DAMAGE,

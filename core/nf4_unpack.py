@@ -13,6 +13,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
+from threading import Thread
 from typing import Any, Final
 
 import numpy as np
@@ -57,3 +58,8 @@ def compiled() -> Any:
     from core.nf4_unpack_loop import unpack
 
     return unpack
+
+
+def compile_ahead() -> None:
+    """Let the loop be compiled in the background, before the first long prompt waits for it."""
+    Thread(target=compiled, daemon=True).start()
