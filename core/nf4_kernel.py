@@ -1,7 +1,7 @@
 """bitsandbytes' fused NF4 kernel for CPUs with AVX512-BF16, called as it is.
 
-The way through bitsandbytes and PyTorch's dispatcher takes five times as long as the call, for each
-of the matrices of every token. Leaves out: everything else about NF4 (nf4_weight.py).
+The way through bitsandbytes and PyTorch's dispatcher takes longer than the call itself, for each of
+the matrices of every token. Leaves out: everything else about NF4 (nf4_weight.py).
 Source: the arguments are those of bitsandbytes' backends/cpu/ops.py.
 """
 
@@ -44,6 +44,7 @@ def fused_multiply(codes: torch.Tensor, absmax: torch.Tensor) -> Multiply | None
     block, out, in_ = c_int64(num_in // num_blocks), c_int64(num_out), c_int64(num_in)
 
     def multiply(x: torch.Tensor) -> torch.Tensor:
+        """Of bfloat16 rows on the CPU, whose last numbers may lie apart."""
         rows = x.reshape(-1, num_in).contiguous()
         product = torch.empty(len(rows), num_out, dtype=torch.bfloat16)
         if not len(rows):  # the kernel divides by it

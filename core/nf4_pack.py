@@ -1,7 +1,7 @@
 """A large matrix -> NF4 in the fused kernel's layout, in one pass over its numbers.
 
-PyTorch takes a pass a level and more to lay the codes out; a model of billions of numbers is loaded
-in half the time without them. Numba compiles the loop, as for nf4_unpack.py.
+PyTorch takes a pass for each level and more to lay the codes out, and a large model has billions of
+numbers. Numba compiles the loop, as for nf4_unpack.py.
 Leaves out: the loop (nf4_pack_loop.py) and small matrices (nf4_weight.py).
 Source: the layout is bitsandbytes' `_convert_weight_packed_for_cpu`.
 """
@@ -16,7 +16,8 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-TOGETHER: Final = 32  # rows of the matrix that the layout interleaves
+from core.nf4_unpack import TOGETHER
+
 BLOCK: Final = 64  # numbers that share a scale
 _ROWS_AT_ONCE: Final = 1024  # whose float32 copy is small beside the model
 
@@ -32,7 +33,7 @@ def packed(weight: torch.Tensor, levels: torch.Tensor) -> tuple[torch.Tensor, to
         (in / 64, out).
     """
     num_out, num_in = weight.shape
-    middles = ((levels[1:] + levels[:-1]) / 2).numpy()
+    middles = between(levels).numpy()
     codes = torch.empty(num_out, num_in // 2, dtype=torch.uint8)
     largest = torch.empty(num_out, num_in // BLOCK)
     blocks = codes.numpy().view(np.uint16).reshape(-1, num_in // 2, TOGETHER // 2)
@@ -45,6 +46,13 @@ def packed(weight: torch.Tensor, levels: torch.Tensor) -> tuple[torch.Tensor, to
             ends = np.linspace(0, len(numbers) // TOGETHER, num_threads + 1).astype(int)
             list(pool.map(lambda part, given=given: loop(*given, *part), pairwise(ends)))
     return codes, largest.T.bfloat16().contiguous()
+
+
+def between(levels: torch.Tensor) -> torch.Tensor:
+    """The middles of neighbouring levels, float32, one fewer: a number's code is how many of them
+    it lies above.
+    """
+    return (levels[1:] + levels[:-1]) / 2
 
 
 @cache

@@ -17,10 +17,9 @@ import torch
 
 from core.int8_rows import int8_product
 from core.nf4_kernel import fused_multiply
-from core.nf4_pack import packed
+from core.nf4_pack import BLOCK, between, packed
 from core.nf4_unpack import unpacked
 
-_BLOCK: Final = 64
 _ROWS_AT_ONCE: Final = 64  # rows whose float32 copy fits a core's cache
 # bitsandbytes packs 32 output rows together for the CPU and cannot split a block between rows.
 _OUT_MULTIPLE: Final = 32
@@ -86,7 +85,7 @@ class Nf4Weight:
         is_packed = absmax.dtype == torch.bfloat16
         num_out, num_blocks = absmax.shape[::-1] if is_packed else absmax.shape
         flat = absmax if is_packed else absmax.flatten()
-        state = _state(flat, (num_out, num_blocks * _BLOCK), dtype, is_packed)
+        state = _state(flat, (num_out, num_blocks * BLOCK), dtype, is_packed)
         weight._hold(codes, state, dtype)
         return weight
 
@@ -110,7 +109,7 @@ class Nf4Weight:
 def fits_nf4(shape: Sequence[int]) -> bool:
     """Whether bitsandbytes' kernels can take a matrix of this shape (out, in)."""
     num_out, num_in = shape
-    return num_out % _OUT_MULTIPLE == 0 and num_in % _BLOCK == 0
+    return num_out % _OUT_MULTIPLE == 0 and num_in % BLOCK == 0
 
 
 def is_nf4_quick(dtype: torch.dtype) -> bool:
@@ -128,7 +127,7 @@ def _nf4_quantize(weight: torch.Tensor) -> tuple[torch.Tensor, Any]:
     functional = _bitsandbytes().functional
     if weight.device.type != "cpu":
         codes, state = functional.quantize_4bit(
-            weight.contiguous(), blocksize=_BLOCK, quant_type="nf4"
+            weight.contiguous(), blocksize=BLOCK, quant_type="nf4"
         )
         return codes, state
     levels = functional.get_4bit_type("nf4", device="cpu")
@@ -150,7 +149,7 @@ def _state(absmax: torch.Tensor, shape: Sequence[int], dtype: torch.dtype, is_pa
         absmax=absmax,
         shape=torch.Size(shape),
         code=functional.get_4bit_type("nf4", device=absmax.device),
-        blocksize=_BLOCK,
+        blocksize=BLOCK,
         quant_type="nf4",
         dtype=dtype,
     )
@@ -174,12 +173,12 @@ def _nf4_codes(weight: torch.Tensor, levels: torch.Tensor) -> tuple[torch.Tensor
         Two codes a byte, the first in the high half, shape (numel / 2, 1), and every block's
         largest magnitude, float32, shape (numel / 64,).
     """
-    middles = ((levels[1:] + levels[:-1]) / 2).tolist()
+    middles = between(levels).tolist()
     codes = torch.empty(weight.shape, dtype=torch.uint8)
-    largest = torch.empty(weight.shape[0], weight.shape[1] // _BLOCK)
+    largest = torch.empty(weight.shape[0], weight.shape[1] // BLOCK)
     for start in range(0, weight.shape[0], _ROWS_AT_ONCE):
         rows = slice(start, start + _ROWS_AT_ONCE)
-        blocks = weight[rows].float().view(-1, _BLOCK)
+        blocks = weight[rows].float().view(-1, BLOCK)
         magnitudes = blocks.abs().amax(dim=1)
         blocks = blocks / magnitudes.clamp(min=1e-30)[:, None]
         index = torch.zeros(blocks.shape, dtype=torch.uint8)

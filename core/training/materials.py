@@ -376,11 +376,8 @@ class Materials:
     def clips(self, split: Split) -> Clips:
         """The clips of a split."""
         if split not in self._clips:
-            folder, num, scenes = (
-                self._folder / f"clips-{split}",
-                self._num[split][1],
-                self.scenes(split),
-            )
+            folder, scenes = self._folder / f"clips-{split}", self.scenes(split)
+            num = self._num[split][1]
             self._clips[split] = make_clips(
                 folder, split, num, scenes, self._progress, scenes.start
             )

@@ -87,42 +87,30 @@ def which_has_more(rng: random.Random, pair: Pair, is_told: bool = False) -> Exc
         is_told: the scenes are told in words, so that the verdict alone is the answer.
     """
     first, second = _num_shapes(pair)
-    if not first and not second:
-        return None
     if first == second:
         verdict = f"both pictures have {counted(first)}"
     else:
         verdict = f"the {ORDINALS[first < second]} picture has more shapes"
-    return compared(
-        rng, SKILL, WORDINGS["more"], _counts(pair), verdict, verdict if is_told else ""
-    )
+    return _of_counts(rng, "more", pair, verdict, is_told)
 
 
 def by_how_many(rng: random.Random, pair: Pair, is_told: bool = False) -> Exchange | None:
     """How many more shapes has one picture than the other? As `which_has_more`."""
     first, second = _num_shapes(pair)
-    if not first and not second:
-        return None
     if first == second:
         verdict = f"both pictures have {counted(first)}"
     else:
         one, other = ORDINALS if first > second else ORDINALS[::-1]
         more = f"{abs(first - second)} more {'shape' if abs(first - second) == 1 else 'shapes'}"
         verdict = f"the {one} picture has {more} than the {other}"
-    return compared(
-        rng, SKILL, WORDINGS["difference"], _counts(pair), verdict, verdict if is_told else ""
-    )
+    return _of_counts(rng, "difference", pair, verdict, is_told)
 
 
 def how_many_together(rng: random.Random, pair: Pair, is_told: bool = False) -> Exchange | None:
     """How many shapes are there in both pictures together? As `which_has_more`."""
     num = sum(_num_shapes(pair))
-    if not num:
-        return None
     verdict = f"there {'is' if num == 1 else 'are'} {counted(num)} in both pictures together"
-    return compared(
-        rng, SKILL, WORDINGS["together"], _counts(pair), verdict, verdict if is_told else ""
-    )
+    return _of_counts(rng, "together", pair, verdict, is_told)
 
 
 def which_shows(rng: random.Random, pair: Pair, is_told: bool = False) -> Exchange | None:
@@ -198,14 +186,19 @@ def _num_shapes(pair: Pair) -> tuple[int, int]:
     return len(pair[0].items), len(pair[1].items)
 
 
-def _counts(pair: Pair) -> tuple[Clause, Clause]:
-    """How many shapes each picture has."""
+def _of_counts(
+    rng: random.Random, kind: str, pair: Pair, verdict: str, is_told: bool
+) -> Exchange | None:
+    """What follows from how many shapes each picture has; None where neither has any."""
     first, second = _num_shapes(pair)
+    if not first and not second:
+        return None
     verb = "is" if first == 1 else "are"
-    return (
+    counts = (
         Clause(f"there {verb} {counted(first)} in the first picture", all_places(0)),
         Clause(f"{counted(second)} in the second", all_places(1)),
     )
+    return compared(rng, SKILL, WORDINGS[kind], counts, verdict, verdict if is_told else "")
 
 
 def _showing(rng: random.Random, kind: str, thing: Thing, is_told: bool) -> Exchange:
