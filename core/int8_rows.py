@@ -4,8 +4,7 @@ A token's numbers are rounded to 127 steps up to its largest one. Where that one
 rest, as it does in some channels of large models, the steps are too coarse for the rest: then what
 rounding left is multiplied too, as a second token. Rounding adds little to what NF4 costs anyway.
 Every sum is of whole numbers and exact: a token's product is the same whatever is beside it.
-Leaves out: where the matrix comes from (nf4_unpack.py) and when this is chosen (nf4_weight.py,
-sources.py).
+Leaves out: where the matrix comes from (quantize.py) and when this is chosen (sources.py).
 """
 
 from __future__ import annotations

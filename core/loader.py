@@ -26,7 +26,6 @@ from core.head import LARGE_VOCABULARY, ExactHead, Head, TwoStageHead
 from core.int4_weight import has_fast_int4_cpu
 from core.key_map import DECODER_LINEARS, LoraKey
 from core.model import Model
-from core.nf4_unpack import compile_ahead
 from core.nf4_weight import fits_nf4, is_nf4_quick
 from core.prepared import (
     DAMAGE,
@@ -64,8 +63,6 @@ def load_model(folder: Path, options: ModelOptions, progress: Progress | None = 
     source: Source = CheckpointSource(checkpoint, options)
     if not is_kept(checkpoint.config, options):
         return _Loader(checkpoint, source, options, progress).load()
-    if options.quantization == "nf4" and is_nf4_quick(options.torch_dtype):
-        compile_ahead()
     kept_in = prepared_folder(Path(folder), options)
     prepared = open_prepared(kept_in, options.torch_dtype)
     if prepared is not None:

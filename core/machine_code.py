@@ -1,6 +1,6 @@
 """Loops that PyTorch has no words for, turned into machine code by Numba when they are imported.
 
-Leaves out: the loops (nf4_pack_loop.py, nf4_unpack_loop.py).
+Leaves out: the loop (nf4_pack_loop.py), and what needs an instruction of its own (vector_code.py).
 """
 
 from __future__ import annotations

@@ -7,15 +7,15 @@ Source: the arguments are those of bitsandbytes' backends/cpu/ops.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from ctypes import c_int64, c_void_p
 from functools import cache
 from typing import Any, Final
 
 import torch
 
+from core.nf4_rows import Multiply
+
 NAME: Final = "gemv_4bit_inference_cpu_nf4_bf16"
-Multiply = Callable[[torch.Tensor], torch.Tensor]
 
 
 @cache

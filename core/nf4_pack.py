@@ -1,7 +1,7 @@
 """A large matrix -> NF4 in the fused kernel's layout, in one pass over its numbers.
 
 PyTorch takes a pass for each level and more to lay the codes out, and a large model has billions of
-numbers. Numba compiles the loop, as for nf4_unpack.py.
+numbers. Numba compiles the loop, as PyTorch has no words for it.
 Leaves out: the loop (nf4_pack_loop.py) and small matrices (nf4_weight.py).
 Source: the layout is bitsandbytes' `_convert_weight_packed_for_cpu`.
 """
@@ -16,9 +16,8 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-from core.nf4_unpack import TOGETHER
-
 BLOCK: Final = 64  # numbers that share a scale
+TOGETHER: Final = 32  # rows of the matrix that the layout interleaves
 _ROWS_AT_ONCE: Final = 1024  # whose float32 copy is small beside the model
 
 

@@ -1,8 +1,8 @@
 """A matrix in NF4: blocks of 64 numbers as indices into 16 levels, with one scale a block.
 
-bitsandbytes multiplies by it. On a CPU with AVX512-BF16 its fused kernel does, as long as rows are
-few; a long prompt's are multiplied in int8, by the matrix unpacked for them.
-Leaves out: the other kinds of weights (quantize.py), and the product in int8 (int8_rows.py).
+bitsandbytes multiplies by it, on a CPU with AVX512-BF16 by its fused kernel; there a large matrix
+is multiplied in int8, straight from the same codes.
+Leaves out: the other kinds of weights (quantize.py), and the product in int8 (nf4_rows.py).
 Sources: QLoRA, arXiv 2305.14314; kernels from bitsandbytes.
 """
 
@@ -15,26 +15,24 @@ from typing import Any, Final, NoReturn
 
 import torch
 
-from core.int8_rows import int8_product
 from core.nf4_kernel import fused_multiply
 from core.nf4_pack import BLOCK, between, packed
-from core.nf4_unpack import unpacked
+from core.nf4_rows import Multiply, can_multiply, rows_multiply
 
 _ROWS_AT_ONCE: Final = 64  # rows whose float32 copy fits a core's cache
 # bitsandbytes packs 32 output rows together for the CPU and cannot split a block between rows.
 _OUT_MULTIPLE: Final = 32
 # Packing in machine code pays for its import in a matrix of so many numbers.
 PACK_LEAST_NUMBERS: Final = 2**21
-# Unpacking pays from so many rows on, and in a matrix whose product takes longer than its threads.
-INT8_LEAST_ROWS: Final = 128
+# The product of a smaller matrix takes no longer than its threads.
 INT8_LEAST_NUMBERS: Final = 2**21
 
 
 class Nf4Weight:
     """A matrix in NF4, multiplied by bitsandbytes.
 
-    On a CPU with AVX512-BF16 and in bfloat16 the codes are laid out for its fused kernel;
-    elsewhere on a CPU bitsandbytes unpacks the matrix for every product.
+    On a CPU with AVX512-BF16 and in bfloat16 the codes are laid out for its fused kernel, and for
+    ours; elsewhere on a CPU bitsandbytes unpacks the matrix for every product.
 
     Args:
         weight: the matrix, of a shape fit for the kernel (`fits_nf4`).
@@ -49,9 +47,13 @@ class Nf4Weight:
 
     def _hold(self, codes: torch.Tensor, state: Any, dtype: torch.dtype) -> None:
         self._codes, self._state, self._dtype = codes, state, dtype
-        is_packed = getattr(state, "packing_format_for_cpu", False)
-        self._quick = fused_multiply(codes, state.absmax) if is_packed else None
         self._matmul = _bitsandbytes().matmul_4bit
+        self._fused: Multiply | None = None
+        self._quick: Multiply | None = None
+        if getattr(state, "packing_format_for_cpu", False):
+            self._fused = self._quick = fused_multiply(codes, state.absmax)
+            if codes.numel() * 2 >= INT8_LEAST_NUMBERS and can_multiply():
+                self._quick = rows_multiply(codes, state.absmax, state.code)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -60,23 +62,13 @@ class Nf4Weight:
 
     def multiply(self, x: torch.Tensor) -> torch.Tensor:
         """x (..., in) times the matrix's transpose."""
-        if self._takes_int8(x):
-            matrix = unpacked(self._codes, self._state.absmax, self._state.code)
-            return int8_product(x.reshape(-1, x.shape[-1]), *matrix).view(*x.shape[:-1], -1)
-        return self._fused(x)
+        return self._multiplied(x, self._quick)
 
-    def _fused(self, x: torch.Tensor) -> torch.Tensor:
-        if self._quick is not None and x.dtype == torch.bfloat16:
-            return self._quick(x)
+    def _multiplied(self, x: torch.Tensor, quick: Multiply | None) -> torch.Tensor:
+        if quick is not None and x.dtype == torch.bfloat16:
+            return quick(x)
         product: torch.Tensor = self._matmul(x, self._codes, quant_state=self._state)
         return product
-
-    def _takes_int8(self, x: torch.Tensor) -> bool:
-        """Whether x is multiplied in int8: where it is quicker, and the layout is known."""
-        num_out, num_in = self.shape
-        is_packed = getattr(self._state, "packing_format_for_cpu", False)
-        is_long = x.numel() >= INT8_LEAST_ROWS * num_in
-        return is_packed and is_long and num_out * num_in >= INT8_LEAST_NUMBERS
 
     @classmethod
     def restored(cls, codes: torch.Tensor, absmax: torch.Tensor, dtype: torch.dtype) -> Nf4Weight:
@@ -101,9 +93,9 @@ class Nf4Weight:
         return "nf4", {"codes": self._codes, "absmax": absmax}
 
     def dequantize(self) -> torch.Tensor:
-        """The matrix as the kernel sees it: its product with the identity."""
+        """The matrix as bitsandbytes sees it: its product with the identity."""
         identity = torch.eye(self.shape[1], dtype=self._dtype, device=self._codes.device)
-        return self._fused(identity).T.contiguous()
+        return self._multiplied(identity, self._fused).T.contiguous()
 
 
 def fits_nf4(shape: Sequence[int]) -> bool:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from core import nf4_weight, sources
+from core import sources
 from core.config import ModelOptions
 from core.encoders import PackedLinear
 from core.hub import BUNDLED_FOLDER
 from core.loader import load_model
 from core.model import Model
+from core.nf4_rows import can_multiply
+from core.nf4_weight import Nf4Weight, has_fast_nf4_cpu
 from core.training.cases import cases
 from tests.benchmarks import fidelity
 
@@ -35,13 +37,15 @@ def test_distributions_that_differ_are_apart() -> None:
     assert fidelity.apart([even], [uneven]) == {"kl": pytest.approx(0.14384), "same": 0.0}
 
 
-def test_rows_are_in_int8_only_inside() -> None:
-    before = nf4_weight.INT8_LEAST_ROWS, nf4_weight.INT8_LEAST_NUMBERS
-    with fidelity.in_int8(True):
-        assert (nf4_weight.INT8_LEAST_ROWS, nf4_weight.INT8_LEAST_NUMBERS) == (1, 0)
-    with fidelity.in_int8(False):
-        assert nf4_weight.INT8_LEAST_ROWS > 1e9
-    assert before == (nf4_weight.INT8_LEAST_ROWS, nf4_weight.INT8_LEAST_NUMBERS)
+@pytest.mark.skipif(not has_fast_nf4_cpu() or not can_multiply(), reason="no AVX512-BF16 and VNNI")
+def test_matrices_are_multiplied_in_int8_only_inside() -> None:
+    def is_in_int8() -> bool:
+        weight = Nf4Weight(torch.ones(32, 64), torch.bfloat16)
+        return weight._quick is not weight._fused
+
+    with fidelity.decoder_in_int8():
+        assert is_in_int8()
+    assert not is_in_int8()
 
 
 def test_encoders_are_in_int8_only_inside(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@
 Feeds held-out questions with their right replies and compares the distributions that predict each
 token of a reply: their mean KL divergence from bfloat16's, and how often the likeliest token is the
 same. The bundled model's matrices are too small to be multiplied in int8 by themselves, the
-decoder's and the encoders'; here they are. Needs a CPU with AVX512-BF16.
+decoder's and the encoders'; in the columns that say so they are. Needs a CPU with AVX512-BF16.
 Leaves out: how often replies are right (launch.py eval --compare).
 """
 
@@ -71,25 +71,20 @@ def compared(
 ) -> dict[str, dict[str, float]]:
     """Every packing against none: "kl" in nats, "same" as a share of the replies' tokens."""
     reference, packed = scores(load("none"), asked), load("nf4")
-    with in_int8(False):
-        found = {"NF4": scores(packed, asked)}
-    with in_int8(True):
-        found["NF4, prompts in int8"] = scores(packed, asked)
-    with in_int8(False), encoders_in_int8():
+    found = {"NF4": scores(packed, asked)}
+    with decoder_in_int8():
+        found["NF4, products in int8"] = scores(load("nf4"), asked)
+    with encoders_in_int8():
         found["NF4, encoders in int8"] = scores(load("nf4"), asked)
-    with in_int8(False), patch.object(packed, "options", replace(packed.options, kv_cache="int8")):
+    with patch.object(packed, "options", replace(packed.options, kv_cache="int8")):
         found["NF4, keys and values in int8"] = scores(packed, asked)
     return {name: apart(reference, each) for name, each in found.items()}
 
 
 @contextmanager
-def in_int8(is_on: bool) -> Iterator[None]:
-    """Inside, all rows of every size are multiplied in int8 by the decoder's NF4, or none are."""
-    rows, numbers = (1, 0) if is_on else (2**62, 2**62)
-    with (
-        patch.object(nf4_weight, "INT8_LEAST_ROWS", rows),
-        patch.object(nf4_weight, "INT8_LEAST_NUMBERS", numbers),
-    ):
+def decoder_in_int8() -> Iterator[None]:
+    """Inside, models are loaded whose NF4 multiplies in int8."""
+    with patch.object(nf4_weight, "INT8_LEAST_NUMBERS", 0):
         yield
 
 

@@ -1,0 +1,252 @@
+"""The loops of nf4_rows.py: rows in int8 times a matrix in NF4, as vector instructions.
+
+A vector holds four columns of 16 rows of the matrix, a byte each, looked up from 4-bit codes; one
+instruction (VPDPBUSD, of AVX512-VNNI) multiplies it by four columns of a row of activations and
+adds up. It wants the first factor without a sign: levels are moved up by LEVEL_ZERO, and each sum
+begins with what that adds too much. Every 64 columns the sums, which are whole numbers and exact,
+are multiplied by both scales.
+Leaves out: what is multiplied (nf4_rows.py).
+Source: the layout is bitsandbytes' `_convert_weight_packed_for_cpu`.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final
+
+from llvmlite import ir
+
+from core.nf4_pack import BLOCK, TOGETHER
+from core.vector_code import (
+    BYTE,
+    FLOAT,
+    FLOATS,
+    INT,
+    INTS,
+    LANES,
+    SHORT,
+    Code,
+    Value,
+    constant,
+    same,
+)
+
+LARGEST: Final = 127
+LEVEL_ZERO: Final = 128  # where a level of 0 lies among bytes without a sign
+TILES: Final = (8, 4, 2, 1)  # rows of activations that a pass over 32 rows of the matrix serves
+BLOCKS_AT_ONCE: Final = 2  # of 32 rows, that a thread takes
+ROWS_AT_ONCE: Final = 128  # of activations, which stay in a cache meanwhile
+ROUNDED_AT_ONCE: Final = 4  # rows that a thread takes to round
+LOOK_UP: Final = "llvm.x86.avx512.pshuf.b.512"
+MULTIPLY_ADD: Final = "llvm.x86.avx512.vpdpbusd.512"
+_UNROLLED: Final = 4
+_BYTES: Final = ir.VectorType(BYTE, 64)
+_WORDS: Final = ir.VectorType(SHORT, 32)
+# 32 pairs of columns, the first two of 16 rows and then the next two -> the four of each row.
+_IN_FOURS: Final = [half + 16 * second for half in range(16) for second in range(2)]
+
+
+class Task(IntEnum):
+    """What the loops are told, in order; addresses among them."""
+
+    NEXT_ITEM = 0
+    NUM_ITEMS = 1
+    NEXT_ROUNDED = 2
+    NUM_ROUNDED = 3
+    NUM_ROWS = 4
+    NUM_IN = 5
+    NUM_OUT = 6
+    ROWS = 7  # bfloat16, (num_rows, in)
+    STEPS = 8  # int8, (num_rows, in): the rows, rounded
+    STARTS = 9  # int32, (num_rows, in / 64): what a sum begins with
+    SIZES = 10  # float32, (num_rows, in / 64): of the steps, by the size of a level's
+    CODES = 11  # uint8, (out / 32, in / 2, 32)
+    SCALES = 12  # bfloat16, (in / 64, out)
+    LEVELS = 13  # uint8, (16,)
+    PRODUCT = 14  # bfloat16, (num_rows, out)
+
+
+def module() -> ir.Module:
+    """`round_rows` and `multiply`, which each thread runs with the same task."""
+    made = ir.Module()
+    _round_rows(made)
+    for num_rows in TILES:
+        _tile(made, num_rows)
+    _multiply(made)
+    return made
+
+
+def num_items(num_rows: int, num_out: int) -> int:
+    """Into how many parts `multiply` cuts a product."""
+    num_blocks = -(-num_out // (TOGETHER * BLOCKS_AT_ONCE))
+    return num_blocks * -(-num_rows // ROWS_AT_ONCE)
+
+
+def _round_rows(made: ir.Module) -> None:
+    """Rows of activations -> int8, each 64 numbers in steps of their own."""
+    code = Code(made, "round_rows")
+    num_rows, num_in = code.field(Task.NUM_ROWS), code.field(Task.NUM_IN)
+
+    def some_rows(item: Value) -> None:
+        first = code.times(item, ROUNDED_AT_ONCE)
+        last = _smaller(code, code.plus(first, ROUNDED_AT_ONCE), num_rows)
+        start = code.builder.sdiv(code.times(first, num_in), constant(BLOCK))
+        end = code.builder.sdiv(code.times(last, num_in), constant(BLOCK))
+        code.loop(start, end, lambda block, _: _round_block(code, block))
+
+    code.for_each_item(Task.NEXT_ROUNDED, Task.NUM_ROUNDED, some_rows)
+    code.end()
+
+
+def _round_block(code: Code, block: Value) -> tuple[()]:
+    """64 numbers that lie side by side."""
+    builder, half = code.builder, ir.VectorType(SHORT, LANES)
+    rows, steps = code.address(Task.ROWS), code.address(Task.STEPS)
+    offset = code.times(block, BLOCK)
+    numbers = [
+        code.widened(code.load(half, rows, code.times(code.plus(offset, part), 2)))
+        for part in range(0, BLOCK, LANES)
+    ]
+    magnitudes = [code.call("llvm.fabs.v16f32", FLOATS, number) for number in numbers]
+    for _ in range(2):
+        pairs = zip(magnitudes[::2], magnitudes[1::2], strict=True)
+        magnitudes = [code.call("llvm.maxnum.v16f32", FLOATS, *pair) for pair in pairs]
+    largest = code.call("llvm.vector.reduce.fmax.v16f32", FLOAT, magnitudes[0])
+    largest = code.call("llvm.maxnum.f32", FLOAT, largest, ir.Constant(FLOAT, 1e-30))
+    factor = code.spread(builder.fdiv(ir.Constant(FLOAT, LARGEST), largest))
+    total = same(INTS, 0)
+    for part, number in enumerate(numbers):
+        scaled = code.call("llvm.rint.v16f32", FLOATS, builder.fmul(number, factor))
+        whole = builder.fptosi(scaled, INTS)
+        total = builder.add(total, whole)
+        narrow = builder.trunc(whole, ir.VectorType(BYTE, LANES))
+        code.store(narrow, steps, code.plus(offset, LANES * part))
+    added = code.call("llvm.vector.reduce.add.v16i32", INT, total)
+    place = code.times(block, 4)
+    start = builder.mul(added, ir.Constant(INT, -LEVEL_ZERO))
+    code.store(start, code.address(Task.STARTS), place)
+    size = builder.fmul(largest, ir.Constant(FLOAT, 1 / LARGEST**2))
+    code.store(size, code.address(Task.SIZES), place)
+    return ()
+
+
+def _multiply(made: ir.Module) -> None:
+    """All rows times all of the matrix, by parts."""
+    code = Code(made, "multiply")
+    builder = code.builder
+    num_rows = code.field(Task.NUM_ROWS)
+    num_blocks = builder.sdiv(code.field(Task.NUM_OUT), constant(TOGETHER))
+    num_groups = builder.sdiv(code.plus(num_rows, ROWS_AT_ONCE - 1), constant(ROWS_AT_ONCE))
+
+    def part(item: Value) -> None:
+        first = code.times(builder.sdiv(item, num_groups), BLOCKS_AT_ONCE)
+        end = _smaller(code, code.plus(first, BLOCKS_AT_ONCE), num_blocks)
+        first_row = code.times(builder.srem(item, num_groups), ROWS_AT_ONCE)
+        end_row = _smaller(code, code.plus(first_row, ROWS_AT_ONCE), num_rows)
+
+        def block(number: Value, _: list[Value]) -> tuple[()]:
+            row = first_row
+            for num in TILES:
+                left = builder.sub(end_row, row)
+                stop = code.plus(row, builder.sub(left, builder.srem(left, constant(num))))
+
+                def tile(at: Value, _: list[Value], num: int = num) -> tuple[()]:
+                    code.call(f"tile_{num}", ir.VoidType(), code.task, number, at)
+                    return ()
+
+                code.loop(row, stop, tile, step=num)
+                row = stop
+            return ()
+
+        code.loop(first, end, block)
+
+    code.for_each_item(Task.NEXT_ITEM, Task.NUM_ITEMS, part)
+    code.end()
+
+
+def _smaller(code: Code, one: Value, other: Value) -> Value:
+    return code.builder.select(code.builder.icmp_signed("<", one, other), one, other)
+
+
+def _tile(made: ir.Module, num_rows: int) -> None:
+    """Some rows of activations, as many as fit registers, times 32 rows of the matrix."""
+    code = Code(made, f"tile_{num_rows}", num_more=2)
+    builder = code.builder
+    block, row = code.more
+    num_in, num_out = code.field(Task.NUM_IN), code.field(Task.NUM_OUT)
+    num_scales = builder.sdiv(num_in, constant(BLOCK))
+    codes = code.at(code.address(Task.CODES), code.times(code.times(block, num_in), TOGETHER // 2))
+    scales = code.at(code.address(Task.SCALES), code.times(block, 2 * TOGETHER))
+    levels = code.load(ir.VectorType(BYTE, 16), code.address(Task.LEVELS), constant(0))
+    table = code.pick(levels, [lane % 16 for lane in range(64)])
+    rows = [code.plus(row, number) for number in range(num_rows)]
+    steps = [code.at(code.address(Task.STEPS), code.times(each, num_in)) for each in rows]
+    places = [code.times(code.times(each, num_scales), 4) for each in rows]
+    starts = [code.at(code.address(Task.STARTS), place) for place in places]
+    sizes = [code.at(code.address(Task.SIZES), place) for place in places]
+
+    def scaled_block(number: Value, sums: list[Value]) -> list[Value]:
+        """64 columns."""
+        place = code.times(number, 4)
+        begin = [code.spread(code.load(INT, start, place)) for start in starts]
+        totals = _four_by_four(code, table, codes, steps, number, begin)
+        shorts = code.load(_WORDS, scales, code.times(code.times(number, num_out), 2))
+        halves = [code.widened(code.pick(shorts, range(at, at + LANES))) for at in (0, LANES)]
+        new = []
+        for each, size in enumerate(sizes):
+            factor = code.spread(code.load(FLOAT, size, place))
+            for half, scale in enumerate(halves):
+                at = 2 * each + half
+                total = builder.sitofp(totals[at], FLOATS)
+                both = builder.fmul(scale, factor)
+                new.append(code.call("llvm.fma.v16f32", FLOATS, total, both, sums[at]))
+        return new
+
+    nothing = [same(FLOATS, 0.0)] * (2 * num_rows)
+    sums = code.loop(constant(0), num_scales, scaled_block, nothing)
+    product = code.address(Task.PRODUCT)
+    for number, each in enumerate(rows):
+        first = code.plus(code.times(each, num_out), code.times(block, TOGETHER))
+        for half in range(2):
+            place = code.times(code.plus(first, LANES * half), 2)
+            code.store(code.narrowed(sums[2 * number + half]), product, place)
+    code.end()
+
+
+def _four_by_four(
+    code: Code, table: Value, codes: Value, steps: list[Value], block: Value, begin: list[Value]
+) -> list[Value]:
+    """Sums over 64 columns, of whole numbers.
+
+    Args:
+        table: the bytes of the 16 levels, four times.
+        codes: of 32 rows of the matrix.
+        steps: of some rows of activations.
+        block: which 64 columns.
+        begin: what each row's sums begin with.
+    Returns:
+        For each row of activations the sums with the matrix's first 16 rows, and with the others.
+    """
+    builder, low = code.builder, same(_BYTES, 15)
+    first = code.times(block, BLOCK)
+
+    def columns(number: Value, sums: list[Value]) -> list[Value]:
+        sums = list(sums)
+        for more in range(_UNROLLED):
+            column = code.plus(first, code.times(code.plus(number, more), 4))
+            pairs = code.load(_WORDS, codes, code.times(column, TOGETHER // 2))
+            fours = code.pick(pairs, _IN_FOURS)
+            high = builder.lshr(fours, same(_WORDS, 4))
+            halves = [builder.and_(builder.bitcast(each, _BYTES), low) for each in (fours, high)]
+            looked_up = [
+                builder.bitcast(code.call(LOOK_UP, _BYTES, table, half), INTS) for half in halves
+            ]
+            for row, numbers in enumerate(steps):
+                activations = code.spread(code.load(INT, numbers, column))
+                for half, levels in enumerate(looked_up):
+                    at = 2 * row + half
+                    sums[at] = code.call(MULTIPLY_ADD, INTS, sums[at], levels, activations)
+        return sums
+
+    twice = [start for start in begin for _ in range(2)]
+    return code.loop(constant(0), constant(BLOCK // 4), columns, twice, step=_UNROLLED)

@@ -1,0 +1,138 @@
+"""Rows times NF4 in int8: near the exact product, and the same for a row whatever is beside it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from core import nf4_rows, nf4_weight, openmp, vector_code
+from core.nf4_rows import can_multiply, rows_multiply
+from core.nf4_weight import Nf4Weight, has_fast_nf4_cpu
+
+needs_instructions = pytest.mark.skipif(
+    not (can_multiply() and has_fast_nf4_cpu()), reason="this CPU has no AVX512-BF16 and VNNI"
+)
+
+
+def random_numbers(*shape: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(sum(shape))).bfloat16()
+
+
+def multiplied(weight: Nf4Weight, rows: torch.Tensor) -> torch.Tensor:
+    return rows_multiply(weight._codes, weight._state.absmax, weight._state.code)(rows)
+
+
+@needs_instructions
+@pytest.mark.parametrize("shape", [(32, 64), (96, 192), (160, 128), (512, 1024)])
+@pytest.mark.parametrize("num_rows", [1, 2, 3, 8, 15, 127, 128, 300])
+def test_products_are_nearly_those_of_the_matrix_itself(
+    shape: tuple[int, int], num_rows: int
+) -> None:
+    weight, rows = (
+        Nf4Weight(random_numbers(*shape), torch.bfloat16),
+        random_numbers(num_rows, shape[1]),
+    )
+    product = multiplied(weight, rows)
+    assert (product.dtype, product.shape) == (torch.bfloat16, (num_rows, shape[0]))
+    exact = rows.double() @ weight.dequantize().double().T
+    assert (product - exact).norm() < 0.013 * exact.norm()
+
+
+@needs_instructions
+def test_whole_numbers_are_multiplied_exactly() -> None:
+    """Levels of one size each, and activations that are whole steps."""
+    matrix = torch.zeros(64, 128, dtype=torch.bfloat16)
+    matrix[torch.arange(64), torch.arange(64)] = 1.0
+    matrix[torch.arange(64), 127 - torch.arange(64)] = -2.0
+    rows = torch.randint(-127, 128, (5, 128), generator=torch.Generator().manual_seed(1))
+    rows[:, 0] = rows[:, 127] = 127  # of each 64, one is the largest, so that a step is 1
+    product = multiplied(Nf4Weight(matrix, torch.bfloat16), rows.bfloat16())
+    expected = rows[:, :64] - 2 * rows[:, 64:].flip(1)
+    assert torch.equal(product, expected.float().bfloat16())
+
+
+@needs_instructions
+@pytest.mark.parametrize("num_threads", [1, 2, 5])
+def test_a_row_has_the_same_product_whatever_is_beside_it(num_threads: int) -> None:
+    weight, rows = Nf4Weight(random_numbers(320, 256), torch.bfloat16), random_numbers(141, 256)
+    before = torch.get_num_threads()
+    alone = torch.cat([multiplied(weight, row[None]) for row in rows])
+    torch.set_num_threads(num_threads)
+    try:
+        assert torch.equal(multiplied(weight, rows), alone)
+    finally:
+        torch.set_num_threads(before)
+
+
+@needs_instructions
+def test_a_number_that_towers_over_its_row_spoils_its_64_alone() -> None:
+    weight, rows = Nf4Weight(random_numbers(96, 256), torch.bfloat16), random_numbers(4, 256)
+    rows[:, 70] = 3000.0
+    rest = rows.clone()
+    rest[:, 64:128] = 0.0
+    matrix = weight.dequantize().double()
+    off = multiplied(weight, rows) - rows.double() @ matrix.T
+    assert off.norm() < 0.01 * (rows[:, 64:128].double() @ matrix[:, 64:128].T).norm()
+    exact = rest.double() @ matrix.T
+    assert (multiplied(weight, rest) - exact).norm() < 0.013 * exact.norm()
+
+
+@needs_instructions
+def test_rows_of_nothing_and_no_rows_are_multiplied_too() -> None:
+    weight = Nf4Weight(random_numbers(32, 64), torch.bfloat16)
+    assert torch.equal(
+        multiplied(weight, torch.zeros(3, 64).bfloat16()), torch.zeros(3, 32).bfloat16()
+    )
+    assert multiplied(weight, torch.zeros(0, 64).bfloat16()).shape == (0, 32)
+
+
+@needs_instructions
+def test_rows_may_lie_apart_and_have_more_dimensions() -> None:
+    weight, rows = Nf4Weight(random_numbers(96, 64), torch.bfloat16), random_numbers(2, 3, 128)
+    apart = rows[..., ::2]
+    assert torch.equal(multiplied(weight, apart), multiplied(weight, apart.contiguous()))
+    assert multiplied(weight, apart).shape == (2, 3, 96)
+
+
+@needs_instructions
+def test_a_large_matrix_is_multiplied_so_and_a_small_one_by_bitsandbytes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    matrix, rows = random_numbers(96, 192), random_numbers(5, 192)
+    monkeypatch.setattr(nf4_weight, "INT8_LEAST_NUMBERS", matrix.numel())
+    large = Nf4Weight(matrix, torch.bfloat16)
+    monkeypatch.setattr(nf4_weight, "INT8_LEAST_NUMBERS", matrix.numel() + 1)
+    small = Nf4Weight(matrix, torch.bfloat16)
+    assert torch.equal(large.multiply(rows), multiplied(large, rows))
+    assert not torch.equal(large.multiply(rows), small.multiply(rows))
+    assert torch.equal(large.dequantize(), small.dequantize())
+
+
+@pytest.mark.parametrize("is_missing", ["an instruction", "the threads"])
+def test_where_something_is_missing_bitsandbytes_multiplies(
+    is_missing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if is_missing == "the threads":
+        monkeypatch.setattr(openmp, "is_there", lambda: False)
+    else:
+        some = frozenset(nf4_rows.NEEDED - {"avx512vnni"})
+        monkeypatch.setattr(vector_code, "cpu_features", lambda: some)
+    can_multiply.cache_clear()
+    monkeypatch.setattr(nf4_weight, "INT8_LEAST_NUMBERS", 0)
+    try:
+        weight = Nf4Weight(random_numbers(96, 192), torch.bfloat16)
+        assert weight._quick is weight._fused
+    finally:
+        can_multiply.cache_clear()
+
+
+def test_other_threads_than_gccs_are_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    for changed in (
+        (torch.__config__, "parallel_info", lambda: "native"),
+        (openmp, "LIBRARY", "libno.so"),
+    ):
+        openmp._parallel.cache_clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(*changed)
+            assert not openmp.is_there()
+    openmp._parallel.cache_clear()
