@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import torch
 
-from core.nf4_rows import Multiply
+from core.int8_products import Multiply
 
 NAME: Final = "gemv_4bit_inference_cpu_nf4_bf16"
 

@@ -2,7 +2,7 @@
 
 bitsandbytes multiplies by it, on a CPU with AVX512-BF16 by its fused kernel; there a large matrix
 is multiplied in int8, straight from the same codes.
-Leaves out: the other kinds of weights (quantize.py), and the product in int8 (nf4_rows.py).
+Leaves out: the other kinds of weights (quantize.py), and the product in int8 (int8_products.py).
 Sources: QLoRA, arXiv 2305.14314; kernels from bitsandbytes.
 """
 
@@ -15,9 +15,9 @@ from typing import Any, Final, NoReturn
 
 import torch
 
+from core.int8_products import Multiply, can_multiply, nf4_multiply
 from core.nf4_kernel import fused_multiply
 from core.nf4_pack import BLOCK, between, packed
-from core.nf4_rows import Multiply, can_multiply, rows_multiply
 
 _ROWS_AT_ONCE: Final = 64  # rows whose float32 copy fits a core's cache
 # bitsandbytes packs 32 output rows together for the CPU and cannot split a block between rows.
@@ -53,7 +53,7 @@ class Nf4Weight:
         if getattr(state, "packing_format_for_cpu", False):
             self._fused = self._quick = fused_multiply(codes, state.absmax)
             if codes.numel() * 2 >= INT8_LEAST_NUMBERS and can_multiply():
-                self._quick = rows_multiply(codes, state.absmax, state.code)
+                self._quick = nf4_multiply(codes, state.absmax, state.code)
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -1,7 +1,8 @@
 """A weight -> what multiplies by it: as it is, in NF4 or int4 (4 bits) or in int8.
 
 Weights are quantised one at a time while a model loads, so the unquantised model never exists as
-a whole. int8 holds one scale an output channel, and leaves the activations alone.
+a whole. int8 holds one scale an output channel and leaves the activations alone, unless the machine
+multiplies int8 by int8 quickly (int8_weight.py).
 Leaves out: which weights are quantised (sources.py), 4 bits (nf4_weight.py, int4_weight.py) and
 LoRAs on top (adapters.py).
 """
@@ -18,8 +19,8 @@ import torch.nn.functional as F
 from core.aligned import aligned
 from core.config import Quantization
 from core.int4_weight import Int4Weight, fits_int4
-from core.int8_rows import int8_product
-from core.nf4_weight import Nf4Weight, fits_nf4, is_nf4_quick
+from core.int8_weight import Int8RowsWeight, is_int8_quick
+from core.nf4_weight import Nf4Weight, fits_nf4
 from core.scratch import scratch
 
 LOGGER: Final = logging.getLogger(__name__)
@@ -31,6 +32,8 @@ _INT8_MULTIPLE: Final = 16
 # The kernel rounds what it is given and what it returns to bfloat16. In float32, whose rows are to
 # say alone what they say side by side, a matrix that is unpacked in no time goes without it.
 _INT8_SMALL: Final = 2**17  # numbers in a matrix
+# Numbers in a matrix from which on rows are sooner rounded and multiplied in int8.
+INT8_ROWS_LEAST_NUMBERS: Final = 2**19
 
 
 class Weight(Protocol):
@@ -143,30 +146,6 @@ class Int8Weight:
         return self._levels.to(self._dtype) * self._scales[:, None].to(self._dtype)
 
 
-class Int8RowsWeight(Int8Weight):
-    """A matrix in int8 for hundreds of rows at once, which are rounded to int8 as they come.
-
-    On a CPU that multiplies int8 by int8 quickly (`is_int8_quick`).
-    """
-
-    def stored(self) -> tuple[str, dict[str, torch.Tensor]]:
-        """A kind for `restored`, and tensors."""
-        return "int8 rows", super().stored()[1]
-
-    def multiply(self, x: torch.Tensor) -> torch.Tensor:
-        """x (..., in) times the matrix's transpose."""
-        product = int8_product(x.reshape(-1, x.shape[-1]), self._levels, self._scales)
-        return product.view(*x.shape[:-1], -1)
-
-
-def is_int8_quick(dtype: torch.dtype) -> bool:
-    """Whether this CPU multiplies int8 by int8 sooner than numbers of a type.
-
-    Those with AVX512-BF16 have the instructions for int8 too, twice as fast.
-    """
-    return is_nf4_quick(dtype)
-
-
 def quantize(
     weight: torch.Tensor, quantization: Quantization, dtype: torch.dtype, name: str
 ) -> Weight:
@@ -179,7 +158,8 @@ def quantize(
         name: the tensor's name, for the log line about a matrix that is not quantised.
     """
     if quantization == "int8":
-        return Int8Weight(weight, dtype)
+        is_large = weight.numel() >= INT8_ROWS_LEAST_NUMBERS and weight.device.type == "cpu"
+        return (Int8RowsWeight if is_large and is_int8_quick(dtype) else Int8Weight)(weight, dtype)
     if quantization == "nf4" and fits_nf4(weight.shape):
         return Nf4Weight(weight, dtype)
     if quantization == "int4" and fits_int4(weight):

@@ -12,11 +12,12 @@ import torch
 from core.checkpoint import Checkpoint
 from core.config import ModelOptions, Quantization
 from core.int4_weight import has_fast_int4_cpu
+from core.int8_weight import Int8RowsWeight, is_int8_quick
 from core.key_map import LoraKey
 from core.nf4_weight import is_nf4_quick
-from core.quantize import Int8RowsWeight, Weight, is_int8_quick, quantize
+from core.quantize import Weight, quantize
 
-# Numbers in a matrix from which on an encoder's rows are sooner rounded and multiplied in int8.
+# Numbers in an encoder's matrix from which on it is multiplied in int8.
 INT8_ROWS_LEAST_NUMBERS: Final = 2**20
 
 

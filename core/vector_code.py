@@ -3,7 +3,7 @@
 For loops whose speed is that of one instruction, which neither PyTorch nor Numba can be asked for.
 A function takes one argument, a task: whole numbers of 64 bits side by side, some of them
 addresses.
-Leaves out: the loops (nf4_rows_code.py) and the threads that run them (openmp.py).
+Leaves out: the loops (int8_loops.py) and the threads that run them (openmp.py).
 """
 
 from __future__ import annotations

@@ -9,9 +9,9 @@ from core import sources
 from core.config import ModelOptions
 from core.encoders import PackedLinear
 from core.hub import BUNDLED_FOLDER
+from core.int8_products import can_multiply
 from core.loader import load_model
 from core.model import Model
-from core.nf4_rows import can_multiply
 from core.nf4_weight import Nf4Weight, has_fast_nf4_cpu
 from core.training.cases import cases
 from tests.benchmarks import fidelity

@@ -11,10 +11,10 @@ import torch
 from core import loader, sources
 from core.config import ModelOptions, Quantization
 from core.encoders import PackedLinear
+from core.int8_weight import Int8RowsWeight
 from core.loader import load_model
 from core.model import Model
 from core.prepared import prepared_folder
-from core.quantize import Int8RowsWeight
 from core.router import InputMode
 from tests.core.reference import prompt
 

@@ -1,18 +1,18 @@
-"""The loops of nf4_rows.py: rows in int8 times a matrix in NF4, as vector instructions.
+"""The loops of int8_products.py, as vector instructions: rows in int8 times NF4 or int8.
 
-A vector holds four columns of 16 rows of the matrix, a byte each, looked up from 4-bit codes; one
-instruction (VPDPBUSD, of AVX512-VNNI) multiplies it by four columns of a row of activations and
-adds up. It wants the first factor without a sign: levels are moved up by LEVEL_ZERO, and each sum
-begins with what that adds too much. Every 64 columns the sums, which are whole numbers and exact,
-are multiplied by both scales.
-Leaves out: what is multiplied (nf4_rows.py).
-Source: the layout is bitsandbytes' `_convert_weight_packed_for_cpu`.
+A vector holds four columns of 16 rows of the matrix, a byte each, as they are or looked up from
+4-bit codes; one instruction (VPDPBUSD, of AVX512-VNNI) multiplies it by four columns of a row of
+activations and adds up. It wants the first factor without a sign: levels are moved up by
+LEVEL_ZERO, and each sum begins with what that adds too much. Every 64 columns the sums, which are
+whole numbers and exact, are multiplied by both scales.
+Leaves out: what is multiplied (int8_products.py).
+Source: the layout of NF4 is bitsandbytes' `_convert_weight_packed_for_cpu`.
 """
 
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Final
+from typing import Final, Protocol
 
 from llvmlite import ir
 
@@ -60,19 +60,20 @@ class Task(IntEnum):
     STEPS = 8  # int8, (num_rows, in): the rows, rounded
     STARTS = 9  # int32, (num_rows, in / 64): what a sum begins with
     SIZES = 10  # float32, (num_rows, in / 64): of the steps, by the size of a level's
-    CODES = 11  # uint8, (out / 32, in / 2, 32)
+    MATRIX = 11  # of NF4 the codes, uint8, (out / 32, in / 2, 32); of int8, (out / 32, in / 4, 128)
     SCALES = 12  # bfloat16, (in / 64, out)
-    LEVELS = 13  # uint8, (16,)
+    LEVELS = 13  # of NF4, uint8, (16,)
     PRODUCT = 14  # bfloat16, (num_rows, out)
 
 
 def module() -> ir.Module:
-    """`round_rows` and `multiply`, which each thread runs with the same task."""
+    """`round_rows`, `multiply_nf4`, `multiply_int8`: each thread runs them with the same task."""
     made = ir.Module()
     _round_rows(made)
-    for num_rows in TILES:
-        _tile(made, num_rows)
-    _multiply(made)
+    for kind in (_Nf4, _Int8):
+        for num_rows in TILES:
+            _tile(made, kind, num_rows)
+        _multiply(made, kind)
     return made
 
 
@@ -130,9 +131,9 @@ def _round_block(code: Code, block: Value) -> tuple[()]:
     return ()
 
 
-def _multiply(made: ir.Module) -> None:
+def _multiply(made: ir.Module, kind: type[_Matrix]) -> None:
     """All rows times all of the matrix, by parts."""
-    code = Code(made, "multiply")
+    code = Code(made, f"multiply_{kind.NAME}")
     builder = code.builder
     num_rows = code.field(Task.NUM_ROWS)
     num_blocks = builder.sdiv(code.field(Task.NUM_OUT), constant(TOGETHER))
@@ -151,7 +152,7 @@ def _multiply(made: ir.Module) -> None:
                 stop = code.plus(row, builder.sub(left, builder.srem(left, constant(num))))
 
                 def tile(at: Value, _: list[Value], num: int = num) -> tuple[()]:
-                    code.call(f"tile_{num}", ir.VoidType(), code.task, number, at)
+                    code.call(f"tile_{kind.NAME}_{num}", ir.VoidType(), code.task, number, at)
                     return ()
 
                 code.loop(row, stop, tile, step=num)
@@ -164,21 +165,74 @@ def _multiply(made: ir.Module) -> None:
     code.end()
 
 
+class _Matrix(Protocol):
+    """32 rows of a matrix, of the code that multiplies by them.
+
+    Args:
+        code: a function in the making.
+        first: how many numbers of the matrix lie before them.
+    """
+
+    NAME: str
+
+    def __init__(self, code: Code, first: Value) -> None: ...
+
+    def columns(self, column: Value) -> list[Value]:
+        """Four columns of the first 16 rows and of the others, a byte each without a sign."""
+
+
+class _Nf4:
+    """Codes of 4 bits, looked up. Arguments as in `_Matrix`."""
+
+    NAME = "nf4"
+
+    def __init__(self, code: Code, first: Value) -> None:
+        self._code = code
+        self._codes = code.at(code.address(Task.MATRIX), code.times(first, TOGETHER // 2))
+        levels = code.load(ir.VectorType(BYTE, 16), code.address(Task.LEVELS), constant(0))
+        self._table = code.pick(levels, [lane % 16 for lane in range(64)])
+
+    def columns(self, column: Value) -> list[Value]:
+        """As in `_Matrix`."""
+        code, builder = self._code, self._code.builder
+        pairs = code.load(_WORDS, self._codes, code.times(column, TOGETHER // 2))
+        fours = code.pick(pairs, _IN_FOURS)
+        high = builder.lshr(fours, same(_WORDS, 4))
+        halves = [builder.bitcast(each, _BYTES) for each in (fours, high)]
+        codes = [builder.and_(half, same(_BYTES, 15)) for half in halves]
+        looked_up = [code.call(LOOK_UP, _BYTES, self._table, each) for each in codes]
+        return [builder.bitcast(each, INTS) for each in looked_up]
+
+
+class _Int8:
+    """Bytes as they are multiplied. Arguments as in `_Matrix`."""
+
+    NAME = "int8"
+
+    def __init__(self, code: Code, first: Value) -> None:
+        self._code = code
+        self._bytes = code.at(code.address(Task.MATRIX), code.times(first, TOGETHER))
+
+    def columns(self, column: Value) -> list[Value]:
+        """As in `_Matrix`."""
+        code = self._code
+        place = code.times(column, TOGETHER)
+        return [code.load(INTS, self._bytes, code.plus(place, half)) for half in (0, 64)]
+
+
 def _smaller(code: Code, one: Value, other: Value) -> Value:
     return code.builder.select(code.builder.icmp_signed("<", one, other), one, other)
 
 
-def _tile(made: ir.Module, num_rows: int) -> None:
+def _tile(made: ir.Module, kind: type[_Matrix], num_rows: int) -> None:
     """Some rows of activations, as many as fit registers, times 32 rows of the matrix."""
-    code = Code(made, f"tile_{num_rows}", num_more=2)
+    code = Code(made, f"tile_{kind.NAME}_{num_rows}", num_more=2)
     builder = code.builder
     block, row = code.more
     num_in, num_out = code.field(Task.NUM_IN), code.field(Task.NUM_OUT)
     num_scales = builder.sdiv(num_in, constant(BLOCK))
-    codes = code.at(code.address(Task.CODES), code.times(code.times(block, num_in), TOGETHER // 2))
+    matrix = kind(code, code.times(block, num_in))
     scales = code.at(code.address(Task.SCALES), code.times(block, 2 * TOGETHER))
-    levels = code.load(ir.VectorType(BYTE, 16), code.address(Task.LEVELS), constant(0))
-    table = code.pick(levels, [lane % 16 for lane in range(64)])
     rows = [code.plus(row, number) for number in range(num_rows)]
     steps = [code.at(code.address(Task.STEPS), code.times(each, num_in)) for each in rows]
     places = [code.times(code.times(each, num_scales), 4) for each in rows]
@@ -189,7 +243,7 @@ def _tile(made: ir.Module, num_rows: int) -> None:
         """64 columns."""
         place = code.times(number, 4)
         begin = [code.spread(code.load(INT, start, place)) for start in starts]
-        totals = _four_by_four(code, table, codes, steps, number, begin)
+        totals = _four_by_four(code, matrix, steps, number, begin)
         shorts = code.load(_WORDS, scales, code.times(code.times(number, num_out), 2))
         halves = [code.widened(code.pick(shorts, range(at, at + LANES))) for at in (0, LANES)]
         new = []
@@ -214,36 +268,28 @@ def _tile(made: ir.Module, num_rows: int) -> None:
 
 
 def _four_by_four(
-    code: Code, table: Value, codes: Value, steps: list[Value], block: Value, begin: list[Value]
+    code: Code, matrix: _Matrix, steps: list[Value], block: Value, begin: list[Value]
 ) -> list[Value]:
     """Sums over 64 columns, of whole numbers.
 
     Args:
-        table: the bytes of the 16 levels, four times.
-        codes: of 32 rows of the matrix.
+        matrix: 32 rows of it.
         steps: of some rows of activations.
         block: which 64 columns.
         begin: what each row's sums begin with.
     Returns:
         For each row of activations the sums with the matrix's first 16 rows, and with the others.
     """
-    builder, low = code.builder, same(_BYTES, 15)
     first = code.times(block, BLOCK)
 
     def columns(number: Value, sums: list[Value]) -> list[Value]:
         sums = list(sums)
         for more in range(_UNROLLED):
             column = code.plus(first, code.times(code.plus(number, more), 4))
-            pairs = code.load(_WORDS, codes, code.times(column, TOGETHER // 2))
-            fours = code.pick(pairs, _IN_FOURS)
-            high = builder.lshr(fours, same(_WORDS, 4))
-            halves = [builder.and_(builder.bitcast(each, _BYTES), low) for each in (fours, high)]
-            looked_up = [
-                builder.bitcast(code.call(LOOK_UP, _BYTES, table, half), INTS) for half in halves
-            ]
+            halves = matrix.columns(column)
             for row, numbers in enumerate(steps):
                 activations = code.spread(code.load(INT, numbers, column))
-                for half, levels in enumerate(looked_up):
+                for half, levels in enumerate(halves):
                     at = 2 * row + half
                     sums[at] = code.call(MULTIPLY_ADD, INTS, sums[at], levels, activations)
         return sums

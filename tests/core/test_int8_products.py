@@ -1,12 +1,12 @@
-"""Rows times NF4 in int8: near the exact product, and the same for a row whatever is beside it."""
+"""Products in int8: near the exact ones, and the same for a row whatever is beside it."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from core import nf4_rows, nf4_weight, openmp, vector_code
-from core.nf4_rows import can_multiply, rows_multiply
+from core import int8_products, nf4_weight, openmp, vector_code
+from core.int8_products import can_multiply, nf4_multiply
 from core.nf4_weight import Nf4Weight, has_fast_nf4_cpu
 
 needs_instructions = pytest.mark.skipif(
@@ -19,7 +19,7 @@ def random_numbers(*shape: int) -> torch.Tensor:
 
 
 def multiplied(weight: Nf4Weight, rows: torch.Tensor) -> torch.Tensor:
-    return rows_multiply(weight._codes, weight._state.absmax, weight._state.code)(rows)
+    return nf4_multiply(weight._codes, weight._state.absmax, weight._state.code)(rows)
 
 
 @needs_instructions
@@ -115,7 +115,7 @@ def test_where_something_is_missing_bitsandbytes_multiplies(
     if is_missing == "the threads":
         monkeypatch.setattr(openmp, "is_there", lambda: False)
     else:
-        some = frozenset(nf4_rows.NEEDED - {"avx512vnni"})
+        some = frozenset(int8_products.NEEDED - {"avx512vnni"})
         monkeypatch.setattr(vector_code, "cpu_features", lambda: some)
     can_multiply.cache_clear()
     monkeypatch.setattr(nf4_weight, "INT8_LEAST_NUMBERS", 0)

@@ -1,0 +1,104 @@
+"""A matrix in int8 that is multiplied in int8: 64 numbers share a scale, of activations too.
+
+On a CPU with AVX512-BF16, where NF4 is multiplied likewise. Leaves out: the product itself
+(int8_products.py), and int8 where activations stay as they are (quantize.py).
+"""
+
+from __future__ import annotations
+
+from typing import Final, Self
+
+import torch
+import torch.nn.functional as F
+
+from core.int8_products import can_multiply, in_fours, int8_multiply, out_of_fours
+from core.nf4_weight import is_nf4_quick
+
+BLOCK: Final = 64  # numbers that share a scale
+TOGETHER: Final = 32  # rows of the matrix that are laid out together
+LARGEST: Final = 127
+ZERO: Final = 128  # where a level of 0 lies among bytes without a sign
+_ROWS_AT_ONCE: Final = 1024  # whose float32 copy is small beside the model
+
+
+class Int8RowsWeight:
+    """A matrix in int8, multiplied by rows that are rounded to int8 as they come.
+
+    Args:
+        weight: the matrix, of any shape; zeros fill it up to what the loops take.
+        dtype: the activations' type.
+    """
+
+    def __init__(self, weight: torch.Tensor, dtype: torch.dtype) -> None:
+        num_out, num_in = weight.shape
+        more = -num_in % BLOCK, -num_out % TOGETHER
+        levels = torch.empty(num_out + more[1], num_in + more[0], dtype=torch.uint8)
+        largest = torch.empty(len(levels), levels.shape[1] // BLOCK, dtype=torch.bfloat16)
+        for start in range(0, len(levels), _ROWS_AT_ONCE):
+            rows = slice(start, min(start + _ROWS_AT_ONCE, len(levels)))
+            given = weight[rows].float()
+            given = F.pad(given, (0, more[0], 0, rows.stop - start - len(given)))
+            levels[rows], largest[rows] = _rounded(given)
+        shape = torch.tensor([num_out, num_in])
+        self._hold(levels, largest.T.contiguous(), shape, dtype)
+
+    def _hold(
+        self, levels: torch.Tensor, largest: torch.Tensor, sides: torch.Tensor, dtype: torch.dtype
+    ) -> None:
+        self._levels, self._largest, self._sides, self._dtype = levels, largest, sides, dtype
+        self._num_out, self._num_in = sides.tolist()
+        self._multiply = int8_multiply(levels, largest)
+
+    @classmethod
+    def restored(
+        cls,
+        levels: torch.Tensor,
+        largest: torch.Tensor,
+        sides: torch.Tensor,
+        dtype: torch.dtype,
+    ) -> Self:
+        """The weight that `stored` gave these tensors of."""
+        weight = cls.__new__(cls)
+        weight._hold(levels, largest, sides, dtype)
+        return weight
+
+    def stored(self) -> tuple[str, dict[str, torch.Tensor]]:
+        """A kind for `restored`, and tensors."""
+        tensors = {"levels": self._levels, "largest": self._largest, "sides": self._sides}
+        return "int8 rows", tensors
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(out, in)."""
+        return (self._num_out, self._num_in)
+
+    def multiply(self, x: torch.Tensor) -> torch.Tensor:
+        """x (..., in) times the matrix's transpose."""
+        given = x.bfloat16()
+        if (num_more := self._levels.shape[1] - self._num_in) > 0:
+            given = F.pad(given, (0, num_more))
+        return self._multiply(given)[..., : self._num_out].to(x.dtype)
+
+    def dequantize(self) -> torch.Tensor:
+        """The matrix as numbers."""
+        levels = out_of_fours(self._levels).float() - ZERO
+        scales = self._largest.float().T.repeat_interleave(BLOCK, 1) / LARGEST
+        return (levels * scales)[: self._num_out, : self._num_in].to(self._dtype)
+
+
+def is_int8_quick(dtype: torch.dtype) -> bool:
+    """Whether this CPU multiplies int8 by int8 sooner than numbers of a type."""
+    return is_nf4_quick(dtype) and can_multiply()
+
+
+def _rounded(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Levels as they are laid out, and each block's largest magnitude in bfloat16.
+
+    Args:
+        rows: float32, of a shape that is laid out without a rest.
+    """
+    blocks = rows.view(len(rows), -1, BLOCK)
+    largest = blocks.abs().amax(2).clamp(min=1e-30).bfloat16()
+    # By the scale that is kept, so that no rounding error is added to it later.
+    levels = torch.round(blocks * (LARGEST / largest.float())[..., None]).clamp(-LARGEST, LARGEST)
+    return in_fours((levels + ZERO).to(torch.uint8).view(rows.shape)), largest
