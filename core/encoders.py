@@ -19,11 +19,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from transformers import (
+    AttentionInterface,
     Phi4MultimodalAudioModel,
     Phi4MultimodalConfig,
     Phi4MultimodalVisionModel,
 )
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from core import attention
 from core.checkpoint import num_vision_layers_used
 from core.inputs import Picture, Sound
 from core.key_map import AUDIO, IMAGE
@@ -37,6 +40,7 @@ Check = Callable[[], None]
 
 _CROPS_AT_ONCE: Final = 4  # bounds memory: a crop's MLP alone takes 1024 x 4304 numbers
 _WINDOW_NUM_TOKENS: Final = 500  # 40 s, what the conformer was trained on
+_ATTENTION: Final = "quick or sdpa"  # what transformers knows `_patch_attention` by
 _PROJECTORS: Final[dict[AudioProjector, str]] = {"speech": "speech", "vision": "vision_speech"}
 
 
@@ -68,7 +72,7 @@ class VisionEncoder:
         used = copy.deepcopy(config.vision_config)
         used.num_hidden_layers = num_vision_layers_used(config)
         with torch.device("meta"):
-            siglip = Phi4MultimodalVisionModel._from_config(used, attn_implementation="sdpa")
+            siglip = Phi4MultimodalVisionModel._from_config(used, attn_implementation=_ATTENTION)
         siglip.post_layernorm = siglip.head = None
         self._siglip = _filled(siglip, f"{IMAGE}img_processor.", read, read_linear)
         self._row_end = read(f"{IMAGE}sub_img_feature_extensor").flatten()
@@ -179,6 +183,35 @@ class AudioEncoder:
         for block in self._conformer.encoders:
             hidden = block(hidden, bias)
         return hidden
+
+
+def _patch_attention(
+    module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor,
+    scaling: float,
+    **given: Any,
+) -> tuple[torch.Tensor, None]:
+    """Patches look at all patches that are no padding.
+
+    Args:
+        query, key, value: shape (num_crops, num_heads, num_patches, width).
+        attention_mask: bool, (num_crops, 1, num_patches, num_patches), alike for all queries.
+    Returns:
+        Shape (num_crops, num_patches, num_heads, width), and no weights.
+    """
+    if not attention.is_quick(query, key):
+        sdpa = ALL_ATTENTION_FUNCTIONS["sdpa"]
+        mixed, _ = sdpa(module, query, key, value, attention_mask, scaling=scaling, **given)
+        return mixed, None
+    is_seen = attention_mask[:, 0, 0]
+    mixed = attention.attend(query, key, value, scale=scaling, is_seen=is_seen)
+    return mixed.transpose(1, 2), None
+
+
+AttentionInterface.register(_ATTENTION, _patch_attention)
 
 
 def _tiled(crops: torch.Tensor, num_down: int, num_across: int) -> torch.Tensor:

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from transformers import Phi4MultimodalConfig
 
+from core import attention
 from core.rope import RopeRegime
 
 GRAIN_TOKENS: Final = 256  # rows grow by multiples of it
@@ -130,13 +131,15 @@ class KVCache:
         Args:
             queries: shape (num_heads, num_new_tokens, head_dim).
             keys, values: shape (num_kv_heads, num_new_tokens, head_dim).
-            mask: bool, (num_new_tokens, length + new), which tokens each new one sees; None where
-                it is one that sees all.
+            mask: bool, (num_new_tokens, length + new), which tokens each new one sees: those before
+                it, and itself; None where it is one that sees all.
         Returns:
             Shape (num_heads, num_new_tokens, head_dim).
         """
         num_new = queries.shape[1]
         all_keys, all_values = (kept[None] for kept in self.append(layer, row, keys, values))
+        if num_new > MAX_GROUPED_TOKENS and attention.is_quick(queries[None], all_keys):
+            return attention.attend(queries[None], all_keys, all_values, is_causal=True)[0]
         if num_new > MAX_GROUPED_TOKENS:
             return F.scaled_dot_product_attention(
                 queries[None], all_keys, all_values, attn_mask=mask, enable_gqa=True

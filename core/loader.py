@@ -17,6 +17,7 @@ from typing import Final
 import torch
 from transformers import Phi4MultimodalConfig
 
+from core import attention
 from core.adapters import LoraFactors, RoutedLinear
 from core.checkpoint import Checkpoint, open_checkpoint
 from core.config import ModelOptions
@@ -63,6 +64,8 @@ def load_model(folder: Path, options: ModelOptions, progress: Progress | None = 
     source: Source = CheckpointSource(checkpoint, options)
     if not is_kept(checkpoint.config, options):
         return _Loader(checkpoint, source, options, progress).load()
+    if options.device == "cpu" and options.torch_dtype == torch.bfloat16:
+        attention.compile_ahead(*_head_widths(checkpoint.config))
     kept_in = prepared_folder(Path(folder), options)
     prepared = open_prepared(kept_in, options.torch_dtype)
     if prepared is not None:
@@ -197,6 +200,12 @@ class _Loader:
 
 def _is_large(config: Phi4MultimodalConfig) -> bool:
     return bool(config.hidden_size * config.num_hidden_layers > SMALL_MODEL)
+
+
+def _head_widths(config: Phi4MultimodalConfig) -> set[int]:
+    """Of the decoder's attention and the vision encoder's."""
+    both = config, config.vision_config
+    return {each.hidden_size // each.num_attention_heads for each in both}
 
 
 def is_kept(config: Phi4MultimodalConfig, options: ModelOptions) -> bool:

@@ -1,0 +1,433 @@
+"""The loops of attention.py, as vector instructions: scores, softmax, and the mixture of values.
+
+A vector holds two numbers of 16 keys, or of 16 places of a value from two keys; one instruction
+(VDPBF16PS, of AVX512-BF16) multiplies it by two numbers of a query, or two weights, and adds up in
+float32. Eight queries share what is loaded. A thread has the scores of its eight with all keys in
+memory that stays in its cache, so that softmax needs no second reading of keys.
+Leaves out: what attends to what (attention.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import Final
+
+from llvmlite import ir
+
+from core.vector_code import (
+    FLOAT,
+    FLOATS,
+    INT,
+    INTS,
+    LANES,
+    SHORT,
+    Code,
+    Value,
+    constant,
+    same,
+)
+
+TILES: Final = (8, 4, 2, 1)  # queries that share what is loaded
+MOST_QUERIES: Final = TILES[0]
+QUERIES_AT_ONCE: Final = 32  # that a thread takes
+KEYS_TOGETHER: Final = 32
+NOT_SEEN: Final = -1e30  # the score of a key that a query does not see
+MULTIPLY_ADD: Final = "llvm.x86.avx512bf16.dpbf16ps.512"
+_UNROLLED: Final = 4
+_LEAST_POWER: Final = -126.0  # of 2, that float32 holds
+_LOG2_E: Final = 1.4426950408889634
+# 2 ** x between -1/2 and 1/2, from the highest power of x down: its Taylor series.
+_POWER_OF_2: Final = (0.0013333558, 0.0096181291, 0.0555041087, 0.2402265070, 0.6931471806, 1.0)
+
+
+class _BFloat(ir.Type):
+    """LLVM's bfloat, which llvmlite has no name for."""
+
+    def __str__(self) -> str:
+        return "bfloat"
+
+
+_PAIRS: Final = ir.VectorType(_BFloat(), 2 * LANES)
+_SHORTS: Final = ir.VectorType(SHORT, LANES)
+
+
+class Task(IntEnum):
+    """What the loops are told, in order; distances are in bytes."""
+
+    NEXT_PACKED = 0
+    NUM_PACKED = 1  # batch * kv_heads
+    NEXT_ITEM = 2
+    NUM_ITEMS = 3
+    NEXT_THREAD = 4
+    NUM_HEADS = 5
+    NUM_KV_HEADS = 6
+    NUM_QUERIES = 7
+    NUM_KEYS = 8
+    NUM_PADDED = 9  # keys, up to a multiple of KEYS_TOGETHER
+    NUM_BEFORE = 10  # keys that the first query sees before its own; all keys if it sees them all
+    SCALE = 11  # float32
+    QUERIES = 12
+    QUERY_BATCH = 13
+    QUERY_HEAD = 14
+    QUERY = 15
+    KEYS = 16
+    KEY_BATCH = 17
+    KEY_HEAD = 18
+    KEY = 19
+    VALUES = 20
+    VALUE_BATCH = 21
+    VALUE_HEAD = 22
+    VALUE = 23
+    BIAS = 24  # float32, (batch, num_padded)
+    PACKED_KEYS = 25  # (batch * kv_heads, num_padded / 32, width / 2, 2, 16, 2)
+    PACKED_VALUES = 26  # (batch * kv_heads, units, num_padded / 2, 16, 2)
+    SCORES = 27  # float32, (threads, 8, num_padded)
+    WEIGHTS = 28  # bfloat16, (threads, 8, num_padded)
+    MIXED = 29  # bfloat16, (batch, num_queries, num_heads, width)
+
+
+def num_units(width: int) -> int:
+    """How many vectors hold a value."""
+    return -(-width // LANES)
+
+
+def module(width: int) -> ir.Module:
+    """`pack` and `attend`, which each thread runs with the same task.
+
+    Args:
+        width: of a head, a multiple of 8.
+    """
+    made = ir.Module()
+    _pack(made, width)
+    for num in TILES:
+        _Tile(made, width, num).write()
+    _attend(made)
+    return made
+
+
+def _pack(made: ir.Module, width: int) -> None:
+    """Keys and values -> the order in which they are multiplied."""
+    code = Code(made, "pack")
+    builder = code.builder
+    num_padded, num_kv_heads = code.field(Task.NUM_PADDED), code.field(Task.NUM_KV_HEADS)
+
+    def head(item: Value) -> None:
+        batch, number = builder.sdiv(item, num_kv_heads), builder.srem(item, num_kv_heads)
+
+        def first(base: Task, by_batch: Task, by_head: Task) -> Value:
+            of_batch = code.times(batch, code.field(by_batch))
+            offset = code.plus(of_batch, code.times(number, code.field(by_head)))
+            return code.at(code.address(base), offset)
+
+        keys = first(Task.KEYS, Task.KEY_BATCH, Task.KEY_HEAD)
+        values = first(Task.VALUES, Task.VALUE_BATCH, Task.VALUE_HEAD)
+        in_keys = code.times(code.times(item, num_padded), 2 * width)
+        _pack_keys(code, keys, code.at(code.address(Task.PACKED_KEYS), in_keys), width)
+        in_values = code.times(code.times(item, num_padded), 2 * LANES * num_units(width))
+        packed = code.at(code.address(Task.PACKED_VALUES), in_values)
+        _pack_values(code, values, packed, width)
+
+    code.for_each_item(Task.NEXT_PACKED, Task.NUM_PACKED, head)
+    code.end()
+
+
+def _pack_keys(code: Code, keys: Value, packed: Value, width: int) -> None:
+    """Two numbers of 16 keys side by side; zeros for keys that are not there."""
+    builder = code.builder
+    num_keys, num_padded = code.field(Task.NUM_KEYS), code.field(Task.NUM_PADDED)
+
+    def put(key: Value, source: Value | None) -> None:
+        block = builder.sdiv(key, constant(KEYS_TOGETHER))
+        lane = builder.srem(key, constant(KEYS_TOGETHER))
+        first = code.plus(code.times(block, KEYS_TOGETHER * 2 * width), code.times(lane, 4))
+
+        def pair(number: Value, _: list[Value]) -> tuple[()]:
+            two = ir.Constant(INT, 0)
+            if source is not None:
+                two = code.load(INT, source, code.times(number, 4))
+            code.store(two, packed, code.plus(first, code.times(number, 4 * KEYS_TOGETHER)))
+            return ()
+
+        code.loop(constant(0), constant(width // 2), pair)
+
+    def given(key: Value, _: list[Value]) -> tuple[()]:
+        put(key, code.at(keys, code.times(key, code.field(Task.KEY))))
+        return ()
+
+    def missing(key: Value, _: list[Value]) -> tuple[()]:
+        put(key, None)
+        return ()
+
+    code.loop(constant(0), num_keys, given)
+    code.loop(num_keys, num_padded, missing)
+
+
+def _pack_values(code: Code, values: Value, packed: Value, width: int) -> None:
+    """16 places of two values, by turns; zeros for values that are not there."""
+    builder = code.builder
+    num_keys, num_padded = code.field(Task.NUM_KEYS), code.field(Task.NUM_PADDED)
+    nothing = same(_SHORTS, 0)
+
+    def part(key: Value, unit: int) -> Value:
+        """16 places of a value, or as many as are left, and zeros."""
+        place = code.plus(code.times(key, code.field(Task.VALUE)), 2 * LANES * unit)
+        num = min(LANES, width - LANES * unit)
+        loaded = code.load(ir.VectorType(SHORT, num), values, place)
+        if num == LANES:
+            return loaded
+        zeros = same(loaded.type, 0)
+        lanes = ir.Constant(INTS, [*range(num), *[num] * (LANES - num)])
+        return builder.shuffle_vector(loaded, zeros, lanes)
+
+    def put(pair: Value, first: Sequence[Value], second: Sequence[Value]) -> None:
+        for unit, (one, other) in enumerate(zip(first, second, strict=True)):
+            turns = [lane // 2 + LANES * (lane % 2) for lane in range(2 * LANES)]
+            mask = ir.Constant(ir.VectorType(INT, 2 * LANES), turns)
+            both = builder.shuffle_vector(one, other, mask)
+            place = code.plus(code.times(num_padded, unit * 2 * LANES), code.times(pair, 64))
+            code.store(both, packed, place)
+
+    units = range(num_units(width))
+    num_whole, num_pairs = (builder.sdiv(num, constant(2)) for num in (num_keys, num_padded))
+
+    def whole(pair: Value, _: list[Value]) -> tuple[()]:
+        key = code.times(pair, 2)
+        put(pair, [part(key, unit) for unit in units], [part(code.plus(key, 1), u) for u in units])
+        return ()
+
+    def half(pair: Value, _: list[Value]) -> tuple[()]:
+        put(pair, [part(code.times(pair, 2), unit) for unit in units], [nothing] * len(units))
+        return ()
+
+    def missing(pair: Value, _: list[Value]) -> tuple[()]:
+        put(pair, [nothing] * len(units), [nothing] * len(units))
+        return ()
+
+    num_begun = builder.sdiv(code.plus(num_keys, 1), constant(2))
+    code.loop(constant(0), num_whole, whole)
+    code.loop(num_whole, num_begun, half)
+    code.loop(num_begun, num_pairs, missing)
+
+
+def _attend(made: ir.Module) -> None:
+    """All queries, by parts: some of one head at a time."""
+    code = Code(made, "attend")
+    builder = code.builder
+    thread = builder.atomic_rmw(
+        "add", code.at(code.task, constant(8 * Task.NEXT_THREAD)), constant(1), "monotonic"
+    )
+    num_queries = code.field(Task.NUM_QUERIES)
+    num_parts = builder.sdiv(code.plus(num_queries, QUERIES_AT_ONCE - 1), constant(QUERIES_AT_ONCE))
+
+    def part(item: Value) -> None:
+        head, first = builder.sdiv(item, num_parts), builder.srem(item, num_parts)
+        query = code.times(first, QUERIES_AT_ONCE)
+        last = code.plus(query, QUERIES_AT_ONCE)
+        last = builder.select(builder.icmp_signed("<", last, num_queries), last, num_queries)
+        for num in TILES:
+            left = builder.sub(last, query)
+            stop = code.plus(query, builder.sub(left, builder.srem(left, constant(num))))
+
+            def tile(at: Value, _: list[Value], num: int = num) -> tuple[()]:
+                code.call(f"tile_{num}", ir.VoidType(), code.task, thread, head, at)
+                return ()
+
+            code.loop(query, stop, tile, step=num)
+            query = stop
+
+    code.for_each_item(Task.NEXT_ITEM, Task.NUM_ITEMS, part)
+    code.end()
+
+
+class _Tile:
+    """The function for some queries of one head: of thread, head (of all batches) and query.
+
+    Args:
+        made: the module that it becomes a part of.
+        width: of a head.
+        num: queries.
+    """
+
+    def __init__(self, made: ir.Module, width: int, num: int) -> None:
+        self._code = code = Code(made, f"tile_{num}", num_more=3)
+        self._width, self._num = width, num
+        self._thread, head, self._query = code.more
+        builder = code.builder
+        num_heads = code.field(Task.NUM_HEADS)
+        self._batch = builder.sdiv(head, num_heads)
+        self._head = builder.srem(head, num_heads)
+        num_kv_heads = code.field(Task.NUM_KV_HEADS)
+        shared_by = builder.sdiv(num_heads, num_kv_heads)
+        kv_head = builder.sdiv(self._head, shared_by)
+        self._kv = code.plus(code.times(self._batch, num_kv_heads), kv_head)
+        self._num_padded = code.field(Task.NUM_PADDED)
+        # Keys that the last of the queries sees, up to a whole block.
+        seen = self._num_seen(num - 1)
+        self._num_blocks = builder.sdiv(code.plus(seen, KEYS_TOGETHER - 1), constant(KEYS_TOGETHER))
+        self._scores = self._of_thread(Task.SCORES, 4)
+        self._weights = self._of_thread(Task.WEIGHTS, 2)
+
+    def write(self) -> None:
+        """The whole function."""
+        self._write_scores()
+        sums = [self._write_weights(number) for number in range(self._num)]
+        self._write_mixed(sums)
+        self._code.end()
+
+    def _num_seen(self, number: int) -> Value:
+        """How many keys a query sees."""
+        code, builder = self._code, self._code.builder
+        seen = code.plus(code.plus(self._query, number + 1), code.field(Task.NUM_BEFORE))
+        num_keys = code.field(Task.NUM_KEYS)
+        return builder.select(builder.icmp_signed("<", seen, num_keys), seen, num_keys)
+
+    def _of_thread(self, base: Task, num_bytes: int) -> list[Value]:
+        """Where a thread keeps something of every query, one number a key."""
+        code = self._code
+        first = code.times(self._thread, MOST_QUERIES)
+        rows = [code.plus(first, number) for number in range(self._num)]
+        row_bytes = code.times(self._num_padded, num_bytes)
+        return [code.at(code.address(base), code.times(row, row_bytes)) for row in rows]
+
+    def _write_scores(self) -> None:
+        """Products of the queries with all keys that one of them sees, scaled."""
+        code, builder, num = self._code, self._code.builder, self._num
+        queries = []
+        for number in range(num):
+            offset = code.times(self._batch, code.field(Task.QUERY_BATCH))
+            offset = code.plus(offset, code.times(self._head, code.field(Task.QUERY_HEAD)))
+            row = code.plus(self._query, number)
+            offset = code.plus(offset, code.times(row, code.field(Task.QUERY)))
+            queries.append(code.at(code.address(Task.QUERIES), offset))
+        per_key = 2 * self._width
+        in_keys = code.times(code.times(self._kv, self._num_padded), per_key)
+        keys = code.at(code.address(Task.PACKED_KEYS), in_keys)
+        in_bias = code.times(code.times(self._batch, self._num_padded), 4)
+        bias = code.at(code.address(Task.BIAS), in_bias)
+        scale = code.spread(code.load(FLOAT, code.task, constant(8 * Task.SCALE)))
+        limits = [code.spread(builder.trunc(self._num_seen(number), INT)) for number in range(num)]
+        lanes = ir.Constant(INTS, list(range(LANES)))
+
+        def block(number: Value, _: list[Value]) -> tuple[()]:
+            first = code.at(keys, code.times(number, KEYS_TOGETHER * per_key))
+            sums = self._multiplied(
+                [code.at(first, constant(64 * half)) for half in range(2)],
+                128,
+                queries,
+                constant(self._width // 2),
+            )
+            for half in range(2):
+                key = code.plus(code.times(number, KEYS_TOGETHER), LANES * half)
+                added = code.load(FLOATS, bias, code.times(key, 4))
+                keys_here = builder.add(code.spread(builder.trunc(key, INT)), lanes)
+                for row in range(num):
+                    score = code.call("llvm.fma.v16f32", FLOATS, sums[row][half], scale, added)
+                    is_seen = builder.icmp_signed("<", keys_here, limits[row])
+                    score = builder.select(is_seen, score, same(FLOATS, NOT_SEEN))
+                    code.store(score, self._scores[row], code.times(key, 4))
+            return ()
+
+        code.loop(constant(0), self._num_blocks, block)
+
+    def _multiplied(
+        self, sources: list[Value], step_bytes: int, rows: list[Value], num: Value
+    ) -> list[list[Value]]:
+        """Sums of products, two by two, of each row with each of one or two vectors' lanes.
+
+        Args:
+            sources: where the vectors' first pairs lie.
+            step_bytes: from there to the next.
+            rows: where each row's first pair lies.
+            num: pairs, a multiple of what is unrolled.
+        """
+        code, builder = self._code, self._code.builder
+
+        def pairs(first: Value, sums: list[Value]) -> list[Value]:
+            sums = list(sums)
+            for more in range(_UNROLLED):
+                pair = code.plus(first, more)
+                loaded = [
+                    builder.bitcast(code.load(INTS, source, code.times(pair, step_bytes)), _PAIRS)
+                    for source in sources
+                ]
+                for row, numbers in enumerate(rows):
+                    two = code.spread(code.load(INT, numbers, code.times(pair, 4)))
+                    both = builder.bitcast(two, _PAIRS)
+                    for half, vector in enumerate(loaded):
+                        at = row * len(sources) + half
+                        sums[at] = code.call(MULTIPLY_ADD, FLOATS, sums[at], vector, both)
+            return sums
+
+        nothing = [same(FLOATS, 0.0)] * (len(rows) * len(sources))
+        sums = code.loop(constant(0), num, pairs, nothing, step=_UNROLLED)
+        return [sums[at : at + len(sources)] for at in range(0, len(sums), len(sources))]
+
+    def _write_weights(self, number: int) -> Value:
+        """A query's scores -> weights, not yet divided by their sum, which is returned."""
+        code, builder = self._code, self._code.builder
+        scores, weights = self._scores[number], self._weights[number]
+        num = code.times(self._num_blocks, KEYS_TOGETHER)
+
+        def larger(key: Value, kept: list[Value]) -> list[Value]:
+            score = code.load(FLOATS, scores, code.times(key, 4))
+            return [code.call("llvm.maxnum.v16f32", FLOATS, kept[0], score)]
+
+        (largest,) = code.loop(constant(0), num, larger, [same(FLOATS, NOT_SEEN)], step=LANES)
+        largest = code.spread(code.call("llvm.vector.reduce.fmax.v16f32", FLOAT, largest))
+
+        def weight(key: Value, kept: list[Value]) -> list[Value]:
+            score = code.load(FLOATS, scores, code.times(key, 4))
+            power = self._exponential(builder.fsub(score, largest))
+            code.store(code.narrowed(power), weights, code.times(key, 2))
+            return [builder.fadd(kept[0], power)]
+
+        (total,) = code.loop(constant(0), num, weight, [same(FLOATS, 0.0)], step=LANES)
+        start = ir.Constant(FLOAT, 0.0)
+        name = "llvm.vector.reduce.fadd.v16f32"
+        return code.spread(
+            builder.fdiv(ir.Constant(FLOAT, 1.0), code.call(name, FLOAT, start, total))
+        )
+
+    def _exponential(self, x: Value) -> Value:
+        """e ** x, of numbers up to 0; below 2 ** -126 it is that."""
+        code, builder = self._code, self._code.builder
+        y = builder.fmul(x, same(FLOATS, _LOG2_E))
+        y = code.call("llvm.maxnum.v16f32", FLOATS, y, same(FLOATS, _LEAST_POWER))
+        whole = code.call("llvm.rint.v16f32", FLOATS, y)
+        rest = builder.fsub(y, whole)
+        power = same(FLOATS, _POWER_OF_2[0])
+        for factor in _POWER_OF_2[1:]:
+            power = code.call("llvm.fma.v16f32", FLOATS, power, rest, same(FLOATS, factor))
+        exponent = builder.shl(builder.fptosi(whole, INTS), same(INTS, 23))
+        return builder.bitcast(builder.add(builder.bitcast(power, INTS), exponent), FLOATS)
+
+    def _write_mixed(self, shares: list[Value]) -> None:
+        """The values of all keys that are seen, by their weights.
+
+        Args:
+            shares: one over the sum of each query's weights.
+        """
+        code, builder = self._code, self._code.builder
+        units, num_padded = num_units(self._width), self._num_padded
+        in_values = code.times(code.times(self._kv, num_padded), 2 * LANES * units)
+        values = code.at(code.address(Task.PACKED_VALUES), in_values)
+        num_pairs = code.times(self._num_blocks, KEYS_TOGETHER // 2)
+        for first in range(0, units, 2):
+            together = range(first, min(first + 2, units))
+            sources = [code.at(values, code.times(num_padded, 2 * LANES * u)) for u in together]
+            mixed = self._multiplied(sources, 64, self._weights, num_pairs)
+            for row in range(self._num):
+                for half, unit in enumerate(together):
+                    numbers = code.narrowed(builder.fmul(mixed[row][half], shares[row]))
+                    num = min(LANES, self._width - LANES * unit)
+                    numbers = numbers if num == LANES else code.pick(numbers, range(num))
+                    code.store(numbers, self._mixed(row), constant(2 * LANES * unit))
+
+    def _mixed(self, number: int) -> Value:
+        """Where a query's result begins."""
+        code = self._code
+        row = code.times(self._batch, code.field(Task.NUM_QUERIES))
+        row = code.plus(row, code.plus(self._query, number))
+        row = code.plus(code.times(row, code.field(Task.NUM_HEADS)), self._head)
+        return code.at(code.address(Task.MIXED), code.times(row, 2 * self._width))
