@@ -1,8 +1,8 @@
 """Attention of many queries at once: of a prompt's chunk, or of a picture's patches.
 
-PyTorch's own, on a CPU, multiplies by matrix products that were made for larger matrices, and
-reaches a third of what the instructions can; here they are used directly. What it computes is the
-same: scores and softmax in float32, weights and values in bfloat16.
+PyTorch's own, on a CPU, works on pieces that are too small for its matrix products; here the
+instructions are used directly. What it computes is the same: scores and softmax in float32, weights
+and values in bfloat16.
 Leaves out: the loops (attention_loops.py), and attention of single tokens (kv_cache.py).
 """
 

@@ -101,6 +101,7 @@ class VisionEncoder:
         """(num_crops, 3, px, px) -> (num_crops, side, side, width), side = half the patches."""
         check()
         hidden = self._siglip.embeddings(pixel_values=pixels, patch_attention_mask=seen)
+        hidden = hidden.contiguous()  # a convolution's channels lie apart, and would in every sum
         # The mask is always given: without one these layers would attend causally.
         mask = seen.flatten(1)[:, None, None, :].expand(-1, 1, hidden.shape[1], -1)
         for layer in self._siglip.encoder.layers:

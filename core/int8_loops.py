@@ -54,9 +54,9 @@ class Task(IntEnum):
     NEXT_ROUNDED = 2
     NUM_ROUNDED = 3
     NUM_ROWS = 4
-    NUM_IN = 5
+    NUM_IN = 5  # columns of the matrix
     NUM_OUT = 6
-    ROWS = 7  # bfloat16, (num_rows, in)
+    ROWS = 7  # bfloat16, (num_rows, given)
     STEPS = 8  # int8, (num_rows, in): the rows, rounded
     STARTS = 9  # int32, (num_rows, in / 64): what a sum begins with
     SIZES = 10  # float32, (num_rows, in / 64): of the steps, by the size of a level's
@@ -64,6 +64,7 @@ class Task(IntEnum):
     SCALES = 12  # bfloat16, (in / 64, out)
     LEVELS = 13  # of NF4, uint8, (16,)
     PRODUCT = 14  # bfloat16, (num_rows, out)
+    NUM_GIVEN = 15  # numbers in a row; the columns beyond are taken for zeros
 
 
 def module() -> ir.Module:
@@ -91,23 +92,28 @@ def _round_rows(made: ir.Module) -> None:
     def some_rows(item: Value) -> None:
         first = code.times(item, ROUNDED_AT_ONCE)
         last = _smaller(code, code.plus(first, ROUNDED_AT_ONCE), num_rows)
-        start = code.builder.sdiv(code.times(first, num_in), constant(BLOCK))
-        end = code.builder.sdiv(code.times(last, num_in), constant(BLOCK))
-        code.loop(start, end, lambda block, _: _round_block(code, block))
+        num_blocks = code.builder.sdiv(num_in, constant(BLOCK))
+
+        def row(number: Value, _: list[Value]) -> tuple[()]:
+            code.loop(constant(0), num_blocks, lambda block, _: _round_block(code, number, block))
+            return ()
+
+        code.loop(first, last, row)
 
     code.for_each_item(Task.NEXT_ROUNDED, Task.NUM_ROUNDED, some_rows)
     code.end()
 
 
-def _round_block(code: Code, block: Value) -> tuple[()]:
-    """64 numbers that lie side by side."""
-    builder, half = code.builder, ir.VectorType(SHORT, LANES)
-    rows, steps = code.address(Task.ROWS), code.address(Task.STEPS)
-    offset = code.times(block, BLOCK)
+def _round_block(code: Code, row: Value, block: Value) -> tuple[()]:
+    """64 numbers that lie side by side, of a row."""
+    builder, steps = code.builder, code.address(Task.STEPS)
+    column = code.times(block, BLOCK)
     numbers = [
-        code.widened(code.load(half, rows, code.times(code.plus(offset, part), 2)))
-        for part in range(0, BLOCK, LANES)
+        _given_or_zeros(code, row, code.plus(column, part)) for part in range(0, BLOCK, LANES)
     ]
+    num_in = code.field(Task.NUM_IN)
+    offset = code.plus(code.times(row, num_in), column)
+    block = builder.sdiv(offset, constant(BLOCK))
     magnitudes = [code.call("llvm.fabs.v16f32", FLOATS, number) for number in numbers]
     for _ in range(2):
         pairs = zip(magnitudes[::2], magnitudes[1::2], strict=True)
@@ -129,6 +135,15 @@ def _round_block(code: Code, block: Value) -> tuple[()]:
     size = builder.fmul(largest, ir.Constant(FLOAT, 1 / LARGEST**2))
     code.store(size, code.address(Task.SIZES), place)
     return ()
+
+
+def _given_or_zeros(code: Code, row: Value, column: Value) -> Value:
+    """16 numbers of a row from a column on, which are all given or not at all."""
+    builder, num_given = code.builder, code.field(Task.NUM_GIVEN)
+    is_given = builder.icmp_signed("<", column, num_given)
+    place = code.plus(code.times(row, num_given), builder.select(is_given, column, constant(0)))
+    shorts = code.load(ir.VectorType(SHORT, LANES), code.address(Task.ROWS), code.times(place, 2))
+    return builder.select(is_given, code.widened(shorts), same(FLOATS, 0.0))
 
 
 def _multiply(made: ir.Module, kind: type[_Matrix]) -> None:

@@ -15,6 +15,7 @@ from functools import cache
 from typing import Final
 
 import torch
+import torch.nn.functional as F
 
 from core import openmp
 from core.scratch import scratch
@@ -76,7 +77,7 @@ def int8_multiply(levels: torch.Tensor, largest: torch.Tensor) -> Multiply:
         largest: each 64 numbers' largest magnitude, bfloat16, shape (in / 64, out). Both stay where
             they are, and in use.
     Returns:
-        As `nf4_multiply`.
+        As `nf4_multiply`; rows may be shorter, and are taken to have zeros behind them.
     """
     return _multiply(_loops().multiply_int8, levels, largest, None)
 
@@ -112,7 +113,11 @@ def _multiply(
 
     def multiply(x: torch.Tensor) -> torch.Tensor:
         """Of bfloat16 rows on the CPU, whose last numbers may lie apart."""
-        rows = x.reshape(-1, num_in).contiguous()
+        num_given = x.shape[-1]
+        if num_given % code.LANES:  # zeros, up to where the loops fill rows up themselves
+            num_given += -num_given % code.LANES
+            x = F.pad(x, (0, num_given - x.shape[-1]))
+        rows = x.reshape(-1, num_given).contiguous()
         num = len(rows)
         product = torch.empty(num, num_out, dtype=torch.bfloat16)
         steps = scratch("steps", (num, num_in), torch.int8)
@@ -126,6 +131,7 @@ def _multiply(
         task[field.STEPS], task[field.STARTS] = steps.data_ptr(), starts.data_ptr()
         task[field.SIZES], task[field.SCALES] = sizes.data_ptr(), scales.data_ptr()
         task[field.MATRIX] = matrix.data_ptr()
+        task[field.NUM_GIVEN] = num_given
         task[field.LEVELS] = 0 if table is None else table.data_ptr()
         if num <= ROUNDED_ALONE:
             loops.round_few(addressof(task))

@@ -74,10 +74,7 @@ class Int8RowsWeight:
 
     def multiply(self, x: torch.Tensor) -> torch.Tensor:
         """x (..., in) times the matrix's transpose."""
-        given = x.bfloat16()
-        if (num_more := self._levels.shape[1] - self._num_in) > 0:
-            given = F.pad(given, (0, num_more))
-        return self._multiply(given)[..., : self._num_out].to(x.dtype)
+        return self._multiply(x.bfloat16())[..., : self._num_out].to(x.dtype)
 
     def dequantize(self) -> torch.Tensor:
         """The matrix as numbers."""
