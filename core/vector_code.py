@@ -170,8 +170,11 @@ class Code:
 
 @cache
 def cpu_features() -> frozenset[str]:
-    """What this CPU has, in LLVM's words ("avx512vnni")."""
-    found = binding.get_host_cpu_features()
+    """What this CPU has, in LLVM's words ("avx512vnni"); nothing where LLVM cannot tell."""
+    try:
+        found = binding.get_host_cpu_features()
+    except RuntimeError:
+        return frozenset()
     return frozenset(name for name, is_there in found.items() if is_there)
 
 
