@@ -1,7 +1,8 @@
 """Questions that compare two things of one scene: which is larger, are there more, is it left of.
 
 Of a picture, what is seen is said before what follows from it: "The star is small and the heart is
-large, so the heart is larger." Of a scene told in words the verdict alone is the answer.
+large, so the heart is larger." And a yes or no comes behind what it follows from: "so the star is
+above the heart: yes." Of a scene told in words the verdict alone is the answer.
 Leaves out: all other questions (scenes.py) and what compares two pictures (pair_comparisons.py).
 """
 
@@ -11,15 +12,16 @@ import random
 from collections.abc import Callable
 from typing import Final
 
+from core.training.counting import number_of_colour
 from core.training.exchange import (
     Clause,
     Exchange,
-    Places,
-    as_heard,
-    capitalised,
     concluded,
+    in_short,
+    one_after_another,
+    worded,
 )
-from core.training.items import COLOURS, PLACES, Item, Scene, counted, places_of
+from core.training.items import COLOURS, PLACES, Item, Scene, place_of
 
 SKILL: Final = "compare"
 Compare = Callable[..., Exchange | None]  # of `rng`, a scene, and whether that is told in words
@@ -58,10 +60,10 @@ def compare_sizes(rng: random.Random, scene: Scene, is_told: bool = False) -> Ex
     more, size = rng.choice((("larger", "large"), ("smaller", "small")))
     (which,) = [item.shape for item in pair if item.size == size]
     verdict = f"the {which} is {more}"
-    in_short = verdict if is_told else ""
+    alone = verdict if is_told else ""
     seen = _told(one, one.size), _told(other, other.size)
     slots = {"more": more, "one": one.shape, "other": other.shape}
-    return compared(rng, SKILL, WORDINGS["sizes"], seen, verdict, in_short, **slots)
+    return compared(rng, SKILL, WORDINGS["sizes"], seen, verdict, alone, **slots)
 
 
 def compare_numbers(rng: random.Random, scene: Scene, is_told: bool = False) -> Exchange | None:
@@ -72,18 +74,16 @@ def compare_numbers(rng: random.Random, scene: Scene, is_told: bool = False) -> 
     if one == other:
         return None
     one, other = rng.sample((one, other), 2)
-    first, second = colours.count(one), colours.count(other)
-    more = first - second
-    relation = "more {} than" if more > 0 else "fewer {} than" if more < 0 else "as many {} as"
+    more = colours.count(one) - colours.count(other)
     verdict = "yes" if more > 0 else "no"
-    in_short = f"{verdict}, there are {relation.format(f'{one} shapes')} {other} shapes"
-    counts = counted(first, f"{one} shape"), counted(second, f"{other} shape")
-    seen = (
-        Clause(f"there {'is' if first == 1 else 'are'} {counts[0]}", _of_colour(scene, one)),
-        Clause(counts[1], _of_colour(scene, other)),
-    )
-    wordings, in_short = WORDINGS["numbers"], in_short if is_told else ""
-    return compared(rng, SKILL, wordings, seen, verdict, in_short, one=one, other=other)
+    wordings = WORDINGS["numbers"]
+    if is_told:
+        relation = "more {} than" if more > 0 else "fewer {} than" if more < 0 else "as many {} as"
+        answer = in_short(f"{verdict}, there are {relation.format(f'{one} shapes')} {other} shapes")
+    else:
+        counts = number_of_colour(scene, one), number_of_colour(scene, other)
+        answer = one_after_another(*counts, in_short(f"so {verdict}"))
+    return worded(rng, SKILL, wordings, answer, one=one, other=other)
 
 
 def compare_places(rng: random.Random, scene: Scene, is_told: bool = False) -> Exchange | None:
@@ -101,10 +101,11 @@ def compare_places(rng: random.Random, scene: Scene, is_told: bool = False) -> E
     where = f"to the {asked}" if is_across and rng.random() < 0.5 else asked
     said = f"to the {truth}" if is_across else truth
     verdict = "yes" if asked == truth else "no"
-    in_short = f"{verdict}, the {one.shape} is {said} the {other.shape}" if is_told else ""
+    relation = f"the {one.shape} is {said} the {other.shape}"
+    alone, verdict = f"{verdict}, {relation}" if is_told else "", f"{relation}: {verdict}"
     seen = _told(one, PLACES[one.place]), _told(other, PLACES[other.place])
     slots = {"one": one.shape, "where": where, "other": other.shape}
-    return compared(rng, SKILL, WORDINGS["places"], seen, verdict, in_short, **slots)
+    return compared(rng, SKILL, WORDINGS["places"], seen, verdict, alone, **slots)
 
 
 def compared(
@@ -113,7 +114,7 @@ def compared(
     wordings: tuple[str, ...],
     clauses: tuple[Clause, Clause],
     verdict: str,
-    in_short: str,
+    alone: str,
     **slots: str,
 ) -> Exchange:
     """One question in one of its wordings.
@@ -121,19 +122,16 @@ def compared(
     Args:
         clauses: what is seen of each of the two.
         verdict: what follows from both, or "".
-        in_short: the whole answer, where nothing is to be said before it; or "".
+        alone: the whole answer, where nothing is to be said before it; or "".
         slots: of the wording.
     """
-    question = capitalised(rng.choice(wordings).format(**slots))
-    if in_short:
-        return Exchange(skill, question, as_heard(question), f"{capitalised(in_short)}.")
-    answer, looks = concluded(*clauses, verdict)
-    return Exchange(skill, question, as_heard(question), answer, looks=looks)
+    answer = in_short(alone) if alone else concluded(*clauses, verdict)
+    return worded(rng, skill, wordings, answer, **slots)
 
 
 def _told(item: Item, what: str) -> Clause:
     """Where a shape is, or its size."""
-    return Clause(f"the {item.shape} is {what}", places_of([item]))
+    return Clause(f"the {item.shape} is {what}", place_of(item))
 
 
 def _two_items(rng: random.Random, scene: Scene) -> tuple[Item, Item] | None:
@@ -142,8 +140,3 @@ def _two_items(rng: random.Random, scene: Scene) -> tuple[Item, Item] | None:
         return None
     one, other = rng.sample(items, 2)
     return one, other
-
-
-def _of_colour(scene: Scene, colour: str) -> Places:
-    """Where to look to count them."""
-    return places_of((*(item for item in scene.items if item.colour == colour), None))

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from core.training.counting import number_of_colour
 from core.training.described import described_pair, described_picture, spelled_out
 from core.training.exchange import Exchange, Look, Split
-from core.training.items import COLOURS, Scene, counted
+from core.training.items import COLOURS, Scene
 from core.training.memory import is_told, sample_chain
 from core.training.picture_pairs import ask_about_two
 from core.training.prompts import (
@@ -240,13 +241,12 @@ def ask_in_colours(rng: random.Random, scene: Scene) -> tuple[Exchange, ...]:
     rng.shuffle(colours)
     exchanges = []
     for position, colour in enumerate(colours):
-        num = sum(item.colour == colour for item in scene.items)
         if position == 0:
             question = f"How many {colour} shapes are there?"
         else:
             question = rng.choice(
                 (f"And in {colour}?", f"And {colour} ones?", f"What about {colour}?")
             )
-        answer = f"There {'is' if num == 1 else 'are'} {counted(num, f'{colour} shape')}."
-        exchanges.append(Exchange("follow-up", question, question, answer))
+        answer, looks = number_of_colour(scene, colour)
+        exchanges.append(Exchange("follow-up", question, question, answer, looks=looks))
     return tuple(exchanges[: rng.choice((2, 3))])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import random
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
@@ -23,8 +24,8 @@ WORD: Final = re.compile(r"[^\W_]+(?:'[^\W_]+)*'?")
 
 
 Places = tuple[tuple[int, int], ...]  # numbers of pictures as shown, and of places in each
-# Where to look for what is not shown: the first token of all. What is counted is looked for there
-# too: with one shape it gets a half of a look, with two shapes a third, and so tells how many.
+# Where to look for what is not shown: the first token of all. What is named one by one is looked for
+# there too: with one shape left it gets a half of a look, with two a third, and so tells how many.
 NOWHERE: Final = (-1, 0)
 
 
@@ -45,6 +46,9 @@ def look_throughout(said: str, at: Places) -> tuple[Look, ...]:
     return (Look(len(said), at),) if at else ()
 
 
+Answer = tuple[str, tuple[Look, ...]]  # what is said, and where it is read from
+
+
 class Clause(NamedTuple):
     """A part of an answer that tells one thing, and where that is read from."""
 
@@ -52,7 +56,7 @@ class Clause(NamedTuple):
     at: Places
 
 
-def concluded(one: Clause, other: Clause, verdict: str = "") -> tuple[str, tuple[Look, ...]]:
+def concluded(one: Clause, other: Clause, verdict: str = "") -> Answer:
     """An answer that tells two things first, and then what follows; and its looks.
 
     A verdict that came first would have to be found before anything was said.
@@ -62,6 +66,41 @@ def concluded(one: Clause, other: Clause, verdict: str = "") -> tuple[str, tuple
     both = f"{first} and {other.said}"
     answer = f"{both}, so {verdict}." if verdict else f"{both}."
     return answer, (Look(len(first), one.at), Look(len(both), other.at))
+
+
+def listed(opening: str, clauses: Sequence[Clause], verdict: str) -> tuple[str, tuple[Look, ...]]:
+    """An answer that names all that is found, and then what follows; and its looks.
+
+    Each thing is read from its own place. What stands between them, and before and behind them, is
+    read from all that is yet to be named and from where nothing is, so that the share of a look
+    that is left for that tells whether one more is to be named, or several.
+
+    Args:
+        clauses: at least one.
+    """
+    said, looks = capitalised(opening), []
+    for number, clause in enumerate(clauses):
+        left = clauses[number:]
+        between = "" if number == 0 else " and" if len(left) == 1 else ","
+        said += between
+        looks.append(Look(len(said), (*(at for each in left for at in each.at), NOWHERE)))
+        said += f" {clause.said}"
+        looks.append(Look(len(said), clause.at))
+    said += ", so" if verdict else "."
+    looks.append(Look(len(said), (NOWHERE,)))
+    return (f"{said} {verdict}." if verdict else said), tuple(looks)
+
+
+def one_after_another(*sentences: Answer) -> Answer:
+    """Several sentences as one answer."""
+    answer, looks = "", []
+    for said, its_looks in sentences:
+        before = f"{answer} " if answer else ""
+        looks += [Look(len(before) + look.end, look.at) for look in its_looks]
+        answer = before + said
+        if its_looks and its_looks[-1].end < len(said):
+            looks.append(Look(len(answer), ()))
+    return answer, tuple(looks)
 
 
 @dataclass(frozen=True)
@@ -96,6 +135,24 @@ class Exchange:
         if split == "held_out":
             return spoken_is_held_out
         return not (spoken_is_held_out or is_held_out(self.question))
+
+
+def worded(
+    rng: random.Random, skill: str, wordings: Sequence[str], answer: Answer, **slots: str
+) -> Exchange:
+    """One question about what is seen, in one of its wordings.
+
+    Args:
+        slots: of the wording.
+    """
+    question, (said, looks) = capitalised(rng.choice(wordings).format(**slots)), answer
+    return Exchange(skill, question, as_heard(question), said, looks=looks)
+
+
+def in_short(said: str, at: Places = ()) -> Answer:
+    """A whole answer that is read from the same places throughout."""
+    answer = f"{capitalised(said)}."
+    return answer, look_throughout(answer, at)
 
 
 def words_of(sentence: str) -> str:

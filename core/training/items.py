@@ -5,11 +5,10 @@ Leaves out: which scenes there are and what is asked about them (scenes.py), dra
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from core.training.exchange import NOWHERE, Look, Places
+from core.training.exchange import Look, Places
 from core.training.facts import with_article
 from core.training.world import capitalised
 
@@ -129,9 +128,9 @@ def looks_of(said: str, scene: Scene, picture: int = 0) -> tuple[Look, ...]:
     return tuple(looks)
 
 
-def places_of(found: Iterable[Item | None], picture: int = 0) -> Places:
-    """Where to look for shapes of a picture; for None, where nothing is."""
-    return tuple((picture, item.place) if item else NOWHERE for item in found)
+def place_of(item: Item, picture: int = 0) -> Places:
+    """Where to look for a shape of a picture."""
+    return ((picture, item.place),)
 
 
 def all_places(picture: int = 0) -> Places:

@@ -1,9 +1,9 @@
 """Questions that compare two pictures: which has more, which shows it, what differs between them.
 
-Of pictures, what is seen in each is said before what follows from it: "There are 2 shapes in the
-first picture and 3 shapes in the second, so the second picture has more shapes." Of scenes told in
-words the verdict alone is the answer. Leaves out: questions about one of the two
-(picture_pairs.py).
+Of pictures, what is seen in each is said before what follows from it: "In the first picture I see a
+shape in the centre, so 1. In the second I see shapes at the top and on the left, so 2. So the
+second picture has more shapes." Of scenes told in words what follows is the answer alone.
+Leaves out: questions about one of the two (picture_pairs.py).
 """
 
 from __future__ import annotations
@@ -12,12 +12,22 @@ import random
 from typing import Final, NamedTuple
 
 from core.training.comparisons import compared
-from core.training.exchange import Clause, Exchange, Places
+from core.training.counting import all_seen, seen_of_shape
+from core.training.exchange import (
+    Answer,
+    Clause,
+    Exchange,
+    concluded,
+    in_short,
+    one_after_another,
+    worded,
+)
 from core.training.facts import with_article
-from core.training.items import SHAPES, Scene, all_places, counted, places_of, text_of
+from core.training.items import SHAPES, Scene, counted, place_of, text_of
 
 SKILL: Final = "two pictures"
 ORDINALS: Final = ("first", "second")
+OPENINGS: Final = ("in the first picture I see", "in the second I see")
 Pair = tuple[Scene, Scene]
 
 WORDINGS: Final[dict[str, tuple[str, ...]]] = {
@@ -72,12 +82,12 @@ class Thing(NamedTuple):
     Args:
         name: with its article.
         shown: whether each picture shows it.
-        at: in each, where to look for it; () for what is read.
+        shape: what it is, if it is no word.
     """
 
     name: str
     shown: tuple[bool, bool]
-    at: tuple[Places, Places] = ((), ())
+    shape: str = ""
 
 
 def which_has_more(rng: random.Random, pair: Pair, is_told: bool = False) -> Exchange | None:
@@ -116,7 +126,7 @@ def how_many_together(rng: random.Random, pair: Pair, is_told: bool = False) -> 
 def which_shows(rng: random.Random, pair: Pair, is_told: bool = False) -> Exchange | None:
     """Which picture shows a shape? As `which_has_more`."""
     thing = _sample_thing(rng, pair)
-    return _showing(rng, "which shows", thing, is_told) if thing else None
+    return _showing(rng, "which shows", pair, thing, is_told) if thing else None
 
 
 def do_both_show(rng: random.Random, pair: Pair, is_told: bool = False) -> Exchange | None:
@@ -126,15 +136,13 @@ def do_both_show(rng: random.Random, pair: Pair, is_told: bool = False) -> Excha
         return None
     verdict = "yes" if all(thing.shown) else "no"
     if all(thing.shown):
-        in_short = f"both pictures show {thing.name}"
+        alone = f"both pictures show {thing.name}"
     elif any(thing.shown):
-        in_short = f"only the {ORDINALS[thing.shown.index(True)]} picture shows {thing.name}"
+        alone = f"only the {ORDINALS[thing.shown.index(True)]} picture shows {thing.name}"
     else:
-        in_short = f"neither picture shows {thing.name}"
-    in_short = f"{verdict}, {in_short}" if is_told else ""
-    return compared(
-        rng, SKILL, WORDINGS["both show"], _shown(thing), verdict, in_short, thing=thing.name
-    )
+        alone = f"neither picture shows {thing.name}"
+    answer = in_short(f"{verdict}, {alone}") if is_told else _seen_in_both(pair, thing, verdict)
+    return worded(rng, SKILL, WORDINGS["both show"], answer, thing=thing.name)
 
 
 def which_shows_the_word(rng: random.Random, pair: Pair, is_told: bool = False) -> Exchange | None:
@@ -149,9 +157,9 @@ def which_shows_the_word(rng: random.Random, pair: Pair, is_told: bool = False) 
     if scene.word.isdigit() or rng.random() < 0.4:
         kind = "number" if scene.word.isdigit() else "word"
         first, second = (bool(s.word) and s.word.isdigit() == (kind == "number") for s in pair)
-        return _showing(rng, "which shows", Thing(f"a {kind}", (first, second)), is_told)
+        return _showing(rng, "which shows", pair, Thing(f"a {kind}", (first, second)), is_told)
     first, second = (s.word == scene.word for s in pair)
-    return _showing(rng, "which shows the", Thing(text_of(scene), (first, second)), is_told)
+    return _showing(rng, "which shows the", pair, Thing(text_of(scene), (first, second)), is_told)
 
 
 def same_colour(rng: random.Random, pair: Pair, is_told: bool = False) -> Exchange | None:
@@ -163,12 +171,12 @@ def same_colour(rng: random.Random, pair: Pair, is_told: bool = False) -> Exchan
     shape = rng.choice(shared)
     one, other = first[shape].colour, second[shape].colour
     if one == other:
-        in_short = f"yes, the {shape} is {one} in both pictures"
+        alone = f"yes, the {shape} is {one} in both pictures"
     else:
-        in_short = f"no, the {shape} is {one} in the first picture and {other} in the second"
+        alone = f"no, the {shape} is {one} in the first picture and {other} in the second"
     clauses = (
-        Clause(f"the {shape} is {one} in the first picture", places_of([first[shape]])),
-        Clause(f"{other} in the second", places_of([second[shape]], 1)),
+        Clause(f"the {shape} is {one} in the first picture", place_of(first[shape])),
+        Clause(f"{other} in the second", place_of(second[shape], 1)),
     )
     verdict = "yes" if one == other else "no"
     return compared(
@@ -177,7 +185,7 @@ def same_colour(rng: random.Random, pair: Pair, is_told: bool = False) -> Exchan
         WORDINGS["same colour"],
         clauses,
         verdict,
-        in_short if is_told else "",
+        alone if is_told else "",
         shape=shape,
     )
 
@@ -193,36 +201,52 @@ def _of_counts(
     first, second = _num_shapes(pair)
     if not first and not second:
         return None
-    verb = "is" if first == 1 else "are"
-    counts = (
-        Clause(f"there {verb} {counted(first)} in the first picture", all_places(0)),
-        Clause(f"{counted(second)} in the second", all_places(1)),
-    )
-    return compared(rng, SKILL, WORDINGS[kind], counts, verdict, verdict if is_told else "")
+    if is_told:
+        answer = in_short(verdict)
+    else:
+        counts = [
+            all_seen(scene, OPENINGS[number], str(len(scene.items)), number)
+            for number, scene in enumerate(pair)
+        ]
+        answer = one_after_another(*counts, in_short(f"so {verdict}"))
+    return worded(rng, SKILL, WORDINGS[kind], answer)
 
 
-def _showing(rng: random.Random, kind: str, thing: Thing, is_told: bool) -> Exchange:
+def _showing(rng: random.Random, kind: str, pair: Pair, thing: Thing, is_told: bool) -> Exchange:
     """Which of the pictures shows the thing?"""
     if all(thing.shown):
-        in_short = f"both pictures show {thing.name}"
+        verdict = f"both pictures show {thing.name}"
     elif any(thing.shown):
-        in_short = f"the {ORDINALS[thing.shown.index(True)]} picture shows {thing.name}"
+        verdict = f"the {ORDINALS[thing.shown.index(True)]} picture shows {thing.name}"
     else:
-        in_short = f"neither picture shows {thing.name}"
-    return compared(
-        rng, SKILL, WORDINGS[kind], _shown(thing), "", in_short if is_told else "", thing=thing.name
-    )
+        verdict = f"neither picture shows {thing.name}"
+    if is_told:
+        answer = in_short(verdict)
+    elif thing.shape:
+        answer = _seen_in_both(pair, thing, verdict)
+    else:
+        answer = concluded(*_shown(thing))
+    return worded(rng, SKILL, WORDINGS[kind], answer, thing=thing.name)
+
+
+def _seen_in_both(pair: Pair, thing: Thing, verdict: str) -> Answer:
+    """All of its shape, of whatever colour, and what follows."""
+    seen = [
+        seen_of_shape(scene, thing.shape, OPENINGS[number], picture=number)
+        for number, scene in enumerate(pair)
+    ]
+    return one_after_another(*seen, in_short(f"so {verdict}"))
 
 
 def _shown(thing: Thing) -> tuple[Clause, Clause]:
-    """Whether each picture shows it."""
+    """Whether each picture shows what is read."""
     first = "shows" if thing.shown[0] else "does not show"
     second = "does" if thing.shown[1] else "does not"
     if thing.shown[0] == thing.shown[1]:
         second += " too" if thing.shown[0] else " either"
     return (
-        Clause(f"the first picture {first} {thing.name}", thing.at[0]),
-        Clause(f"the second {second}", thing.at[1]),
+        Clause(f"the first picture {first} {thing.name}", ()),
+        Clause(f"the second {second}", ()),
     )
 
 
@@ -240,14 +264,8 @@ def _sample_thing(rng: random.Random, pair: Pair) -> Thing | None:
 
 def _thing(pair: Pair, shape: str, colour: str) -> Thing:
     """A shape of a colour, or of any ("")."""
-    found = [
-        [
-            item
-            for item in scene.items
-            if item.shape == shape and item.colour in (colour or item.colour,)
-        ]
+    first, second = (
+        any(item.shape == shape and item.colour in (colour or item.colour,) for item in scene.items)
         for scene in pair
-    ]
-    first, second = (places_of((*items, None), number) for number, items in enumerate(found))
-    name = with_article(f"{colour} {shape}".strip())
-    return Thing(name, (bool(found[0]), bool(found[1])), (first, second))
+    )
+    return Thing(with_article(f"{colour} {shape}".strip()), (first, second), shape)

@@ -11,8 +11,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from core.training.exchange import Exchange, Places, capitalised, look_throughout
-from core.training.items import Scene, all_places, contents, counted, looks_of, places_of
+from core.training.counting import all_seen, there_are
+from core.training.exchange import Exchange, Places, in_short, worded
+from core.training.items import Scene, contents, counted, looks_of, place_of
 from core.training.pair_comparisons import (
     ORDINALS,
     SKILL,
@@ -63,9 +64,7 @@ def _ask(
     **slots: str,
 ) -> Exchange:
     """One question in one of its wordings; `at`: where its answer is read from."""
-    question = capitalised(rng.choice(WORDINGS[kind]).format(**slots))
-    said = f"{capitalised(answer)}."
-    return Exchange(SKILL, question, question, said, looks=look_throughout(said, at))
+    return worded(rng, SKILL, WORDINGS[kind], in_short(answer, at), **slots)
 
 
 def _one_of(rng: random.Random, pair: Pair) -> tuple[Scene, str]:
@@ -80,14 +79,16 @@ def _describe_one(rng: random.Random, pair: Pair) -> Exchange:
     return replace(exchange, looks=looks_of(exchange.answer, scene, ORDINALS.index(which)))
 
 
-def _count_one(rng: random.Random, pair: Pair) -> Exchange | None:
+def _count_one(rng: random.Random, pair: Pair, is_told: bool = False) -> Exchange | None:
     scene, which = _one_of(rng, pair)
-    num = len(scene.items)
-    if not num:
+    if not scene.items:
         return None
-    answer = f"there {'is' if num == 1 else 'are'} {counted(num)} in the {which} picture"
-    at = all_places(ORDINALS.index(which))
-    return _ask(rng, "count", answer, at, which=which)
+    if is_told:
+        answer = in_short(f"{there_are(len(scene.items))} in the {which} picture")
+    else:
+        verdict = f"it has {counted(len(scene.items))}"
+        answer = all_seen(scene, f"in the {which} picture I see", verdict, ORDINALS.index(which))
+    return worded(rng, SKILL, WORDINGS["count"], answer, which=which)
 
 
 def _colour_in_one(rng: random.Random, pair: Pair) -> Exchange | None:
@@ -96,7 +97,7 @@ def _colour_in_one(rng: random.Random, pair: Pair) -> Exchange | None:
         return None
     item = rng.choice(list(scene.only_items.values()))
     answer = f"the {item.shape} in the {which} picture is {item.colour}"
-    at = places_of([item], ORDINALS.index(which))
+    at = place_of(item, ORDINALS.index(which))
     return _ask(rng, "colour", answer, at, shape=item.shape, which=which)
 
 
@@ -113,11 +114,12 @@ Chances = tuple[tuple[PairMaker, int], ...]
 # Each kind of question, and how often it is asked where the pictures allow it.
 _ABOUT_ONE: Final[Chances] = (
     (_describe_one, 3),
-    (_count_one, 2),
     (_colour_in_one, 3),
     (_read_one, 4),
 )
-_COMPARISONS: Final = (
+# Those whose answer, of pictures, says what is seen before what follows from it.
+_CONCLUDED: Final = (
+    (_count_one, 2),
     (which_has_more, 3),
     (by_how_many, 2),
     (how_many_together, 2),
@@ -126,8 +128,8 @@ _COMPARISONS: Final = (
     (which_shows_the_word, 4),
     (same_colour, 6),  # few pairs share a shape
 )
-_TOLD_COMPARISONS: Final[Chances] = tuple(
-    (partial(compare, is_told=True), chance) for compare, chance in _COMPARISONS
+_TOLD_CONCLUDED: Final[Chances] = tuple(
+    (partial(make, is_told=True), chance) for make, chance in _CONCLUDED
 )
 
 
@@ -139,7 +141,7 @@ def ask_about_two(
     Args:
         is_told: the scenes are told in words; see pair_comparisons.py.
     """
-    chances = _ABOUT_ONE + (_TOLD_COMPARISONS if is_told else _COMPARISONS)
+    chances = _ABOUT_ONE + (_TOLD_CONCLUDED if is_told else _CONCLUDED)
     makers, weights = zip(*chances, strict=True)
     while True:
         exchange: Exchange | None = rng.choices(makers, weights)[0](rng, (first, second))
