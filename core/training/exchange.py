@@ -24,8 +24,9 @@ WORD: Final = re.compile(r"[^\W_]+(?:'[^\W_]+)*'?")
 
 
 Places = tuple[tuple[int, int], ...]  # numbers of pictures as shown, and of places in each
-# Where to look for what is not shown: the first token of all. What is named one by one is looked for
-# there too: with one shape left it gets a half of a look, with two a third, and so tells how many.
+# Where to look for what is not shown: the first token of all. What is named one by one is looked
+# for there too: with one shape left it gets a half of a look, with two a third, and so tells how
+# many.
 NOWHERE: Final = (-1, 0)
 
 
@@ -68,8 +69,8 @@ def concluded(one: Clause, other: Clause, verdict: str = "") -> Answer:
     return answer, (Look(len(first), one.at), Look(len(both), other.at))
 
 
-def listed(opening: str, clauses: Sequence[Clause], verdict: str) -> tuple[str, tuple[Look, ...]]:
-    """An answer that names all that is found, and then what follows; and its looks.
+def listed(opening: str, clauses: Sequence[Clause], verdict: str = "") -> Answer:
+    """A sentence that names all that is found, and then what follows; and its looks.
 
     Each thing is read from its own place. What stands between them, and before and behind them, is
     read from all that is yet to be named and from where nothing is, so that the share of a look

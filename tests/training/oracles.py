@@ -12,6 +12,9 @@ COLOUR, SHAPE = "|".join(COLOURS), "|".join(SHAPES)
 WHERE = r"(?:to the )?(left of|right of|above|below)"
 
 
+NAMED = rf"an? ({COLOUR}) ({SHAPE}) ({PLACE})"
+
+
 def match(pattern: str, text: str) -> tuple[str, ...]:
     """The groups of a pattern that fits the whole text."""
     found = re.fullmatch(pattern, text)
@@ -24,6 +27,41 @@ def the_one(scene: Scene, exchange: Exchange, shape: str) -> Item:
     assert re.search(rf"\b{shape}\b", exchange.question)
     (item,) = [item for item in scene.items if item.shape == shape]
     return item
+
+
+def listed(said: str) -> list[str]:
+    """The parts of "a", "a and b" and "a, b and c"."""
+    *most, last = said.split(" and ")
+    assert len(most) < 2, said
+    parts = [*(most[0].split(", ") if most else ()), last]
+    assert most or len(parts) == 1
+    return parts
+
+
+def tells_all(said: str, items: list[Item]) -> bool:
+    """Whether what was said names these shapes one by one, in reading order."""
+    told = [match(NAMED, part) for part in listed(said)]
+    assert all((f"an {colour}" in said) == (colour == "orange") for colour, *_ in told)
+    return told == [(item.colour, item.shape, PLACES[item.place]) for item in items]
+
+
+def tells_places(scene: Scene, said: str) -> bool:
+    """Whether "shapes at the top and in the centre", "a shape on the left" or "no shapes" is so."""
+    if not scene.items:
+        return said == "no shapes"
+    a_shape, named = match(r"(a shape|shapes) (.*)", said)
+    assert (a_shape == "a shape") == (len(scene.items) == 1)
+    return listed(named) == [PLACES[item.place] for item in scene.items]
+
+
+def is_true_number(said: str, items: list[Item], noun: str) -> bool:
+    """Of a sentence that names the shapes that are asked for and tells how many there are."""
+    if not items:
+        return said == f"There are no {noun}{'es' if noun.endswith('ss') else 's'}."
+    named, verb, num, counted = match(r"I see (.*), so there (is|are) (\d) (.*)\.", said)
+    assert (verb == "is") == (num == "1") == (counted == noun)
+    assert counted in (noun, f"{noun}s", f"{noun}es")
+    return tells_all(named, items) and int(num) == len(items)
 
 
 def is_true_comparison(scene: Scene, exchange: Exchange) -> bool:
@@ -52,32 +90,31 @@ def is_true_of_sizes(scene: Scene, exchange: Exchange) -> bool:
 
 
 def is_true_of_numbers(scene: Scene, exchange: Exchange) -> bool:
-    verb, num, one, plural, other_num, other, other_plural, verdict = match(
-        rf"There (is|are) (\d|no) ({COLOUR}) shape(s?) and (\d|no) ({COLOUR}) shape(s?), "
-        r"so (yes|no)\.",
-        exchange.answer,
+    first, second, verdict = match(
+        r"((?:I see|There are) .*\.) ((?:I see|There are) .*\.) So (yes|no)\.", exchange.answer
     )
-    assert re.findall(rf"\b({COLOUR})\b", exchange.question) == [one, other]
-    assert (verb == "is") == (num == "1") == (not plural)
-    assert (other_num == "1") == (not other_plural)
-    colours = [item.colour for item in scene.items]
-    nums = [0 if each == "no" else int(each) for each in (num, other_num)]
-    assert nums == [colours.count(one), colours.count(other)]
-    return (verdict == "yes") == (nums[0] > nums[1])
+    colours = re.findall(rf"\b({COLOUR})\b", exchange.question)
+    found = [[item for item in scene.items if item.colour == colour] for colour in colours]
+    for said, colour, items in zip((first, second), colours, found, strict=True):
+        assert is_true_number(said, items, f"{colour} shape")
+    return (verdict == "yes") == (len(found[0]) > len(found[1]))
 
 
 def is_true_of_places(scene: Scene, exchange: Exchange) -> bool:
-    one, place, other, other_place, verdict = match(
-        rf"The ({SHAPE}) is ({PLACE}) and the ({SHAPE}) is ({PLACE}), so (yes|no)\.",
+    one, place, other, other_place, said_one, truth, said_other, verdict = match(
+        rf"The ({SHAPE}) is ({PLACE}) and the ({SHAPE}) is ({PLACE}), "
+        rf"so the ({SHAPE}) is {WHERE} the ({SHAPE}): (yes|no)\.",
         exchange.answer,
     )
+    assert (said_one, said_other) == (one, other)
     ((asked_one, asked, asked_other),) = re.findall(
         rf"the ({SHAPE})(?: is)? {WHERE} the ({SHAPE})", exchange.question
     )
     assert (asked_one, asked_other) == (one, other)
     items = the_one(scene, exchange, one), the_one(scene, exchange, other)
     assert [PLACES[item.place] for item in items] == [place, other_place]
-    return is_where(items[0], asked, items[1]) == (verdict == "yes")
+    assert is_where(items[0], truth, items[1])
+    return (asked == truth) == (verdict == "yes")
 
 
 def is_where(one: Item, where: str, other: Item) -> bool:

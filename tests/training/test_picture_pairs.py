@@ -14,6 +14,7 @@ from core.training.items import COLOURS, SHAPES, Item, Scene, contents
 from core.training.picture_pairs import ask_about_two
 from core.training.scenes import sample_scene
 from core.training.world import Exchange
+from tests.training.oracles import tells_all, tells_places
 
 WORDINGS = picture_pairs.WORDINGS | pair_comparisons.WORDINGS
 COLOUR, SHAPE, WHICH = "|".join(COLOURS), "|".join(SHAPES), "first|second"
@@ -58,15 +59,16 @@ def nums(pair: Pair) -> tuple[int, int]:
 
 
 def tells_counts(pair: Pair, groups: Groups) -> bool:
-    """ "There are 2 shapes in the first picture and 1 shape in the second": its first groups."""
-    verb, first, plural, second, other_plural = groups[:5]
-    assert (verb == "is") == (first == "1") == (not plural)
-    assert (second == "1") == (not other_plural)
-    return nums(pair) == (number(first), number(second))
+    """ "In the first picture I see shapes at the top and ..., so 2. In the second ...": its first
+    groups.
+    """
+    first, first_num, second, second_num = groups[:4]
+    assert nums(pair) == (int(first_num), int(second_num))
+    return all(tells_places(scene, said) for scene, said in zip(pair, (first, second), strict=True))
 
 
 def has_more(pair: Pair, groups: Groups) -> bool:
-    which = groups[5]
+    which = groups[4]
     other = "second" if which == "first" else "first"
     return tells_counts(pair, groups) and (
         len(named(pair, which).items) > len(named(pair, other).items)
@@ -74,7 +76,7 @@ def has_more(pair: Pair, groups: Groups) -> bool:
 
 
 def differs_by(pair: Pair, groups: Groups) -> bool:
-    which, num, plural, other = groups[5:]
+    which, num, plural, other = groups[4:]
     assert which != other
     assert bool(plural) == (num != "1")
     return tells_counts(pair, groups) and (
@@ -83,22 +85,41 @@ def differs_by(pair: Pair, groups: Groups) -> bool:
 
 
 def both_have(pair: Pair, groups: Groups) -> bool:
-    return tells_counts(pair, groups) and nums(pair) == (number(groups[5]),) * 2
+    return tells_counts(pair, groups) and nums(pair) == (number(groups[4]),) * 2
 
 
 def are_together(pair: Pair, groups: Groups) -> bool:
-    verb, num = groups[5:]
+    verb, num = groups[4:]
     assert (verb == "is") == (num == "1")
     return tells_counts(pair, groups) and sum(nums(pair)) == number(num)
 
 
 def tells_shown(pair: Pair, groups: Groups) -> bool:
-    """Also whether both do, where that is asked."""
-    first, thing, second, more, verdict = groups
+    """Which picture shows a word or a number."""
+    first, thing, second, more = groups
     told = first == "shows", second == "does"
     assert (more or "") == {(True, True): " too", (False, False): " either"}.get(told, "")
-    shown = tuple(shows(scene, thing) for scene in pair)
-    return shown == told and verdict in (None, "yes" if all(shown) else "no")
+    return tuple(shows(scene, thing) for scene in pair) == told
+
+
+def tells_seen(pair: Pair, groups: Groups) -> bool:
+    """All of a shape in either picture, and what follows for what is asked about: the last group
+    is the question.
+    """
+    *seen, verdict, question = groups
+    (thing,) = re.findall(rf"\b{THING}", question)
+    shape = thing.split()[-1]
+    for scene, said in zip(pair, seen, strict=True):
+        same = [item for item in scene.items if item.shape == shape]
+        assert tells_all(said, same) if same else said == f"no {shape}"
+    first, second = (shows(scene, thing) for scene in pair)
+    if verdict in ("yes", "no"):
+        return "both" in question and (verdict == "yes") == (first and second)
+    if first == second:
+        return verdict == (
+            f"both pictures show {thing}" if first else f"neither picture shows {thing}"
+        )
+    return verdict == f"the {'first' if first else 'second'} picture shows {thing}"
 
 
 def tells_colours(pair: Pair, groups: Groups) -> bool:
@@ -112,8 +133,10 @@ def is_described(pair: Pair, groups: Groups) -> bool:
 
 
 def is_counted(pair: Pair, groups: Groups) -> bool:
-    assert (groups[0] == "is") == (groups[1] == "1")
-    return len(named(pair, groups[2]).items) == int(groups[1])
+    which, said, num, plural = groups
+    assert bool(plural) == (num != "1")
+    scene = named(pair, which)
+    return tells_places(scene, said) and len(scene.items) == int(num)
 
 
 def has_colour(pair: Pair, groups: Groups) -> bool:
@@ -126,21 +149,24 @@ def says(pair: Pair, groups: Groups) -> bool:
 
 
 THING = rf"(an? (?:(?:{COLOUR}) )?(?:{SHAPE})|a word|a number|the word \w+)"
-COUNTS = (
-    r"There (is|are) (\d|no) shape(s?) in the first picture and (\d|no) shape(s?) in the second"
+COUNTS = r"In the first picture I see ([^.]*), so (\d)\. In the second I see ([^.]*), so (\d)\. So"
+SEEN = (
+    r"In the first picture I see ([^.]*)\. In the second I see ([^.]*)\. "
+    r"So (yes|no|(?:both pictures|the \w+ picture|neither picture) shows? .*)\."
 )
 # What answers look like, and how each is held against the pictures; the first that fits.
 ORACLES: dict[str, Callable[[Pair, Groups], bool]] = {
-    rf"{COUNTS}, so the ({WHICH}) picture has more shapes\.": has_more,
-    rf"{COUNTS}, so the ({WHICH}) picture has (\d) more shape(s?) than the ({WHICH})\.": differs_by,
-    rf"{COUNTS}, so both pictures have (\d|no) shapes?\.": both_have,
-    rf"{COUNTS}, so there (is|are) (\d+) shapes? in both pictures together\.": are_together,
+    rf"{COUNTS} the ({WHICH}) picture has more shapes\.": has_more,
+    rf"{COUNTS} the ({WHICH}) picture has (\d) more shape(s?) than the ({WHICH})\.": differs_by,
+    rf"{COUNTS} both pictures have (\d|no) shapes?\.": both_have,
+    rf"{COUNTS} there (is|are) (\d+) shapes? in both pictures together\.": are_together,
     rf"The ({WHICH}) picture shows ((?:\d+ shapes?: .*)|the (?:word|number) \w+)\.": is_described,
     rf"The first picture (shows|does not show) {THING} and the second (does(?: not)?)"
-    r"( too| either)?(?:, so (yes|no))?\.": tells_shown,
+    r"( too| either)?\.": tells_shown,
+    SEEN: tells_seen,
     rf"The ({SHAPE}) is ({COLOUR}) in the first picture and ({COLOUR}) in the second, "
     r"so (yes|no)\.": tells_colours,
-    rf"There (is|are) (\d) shapes? in the ({WHICH}) picture\.": is_counted,
+    rf"In the ({WHICH}) picture I see ([^.]*), so it has (\d) shape(s?)\.": is_counted,
     rf"The ({SHAPE}) in the ({WHICH}) picture is ({COLOUR})\.": has_colour,
     rf"The (word|number) in the ({WHICH}) picture is (\w+)\.": says,
 }
@@ -157,7 +183,8 @@ def test_every_answer_is_true_of_its_pictures(pattern: str) -> None:
         if oracle_of(exchange.answer) == pattern:
             found = re.fullmatch(pattern, exchange.answer)
             assert found
-            assert ORACLES[pattern](pair, found.groups()), (pair, exchange)
+            groups = (*found.groups(), *([exchange.question] if pattern == SEEN else []))
+            assert ORACLES[pattern](pair, groups), (pair, exchange)
             num_answers += 1
     assert num_answers >= 10
 
@@ -202,8 +229,10 @@ def test_a_shape_of_two_colours_is_told_in_the_order_of_the_pictures() -> None:
     second = Scene((Item("star", "blue", "large", 4),), "", 2)
     answers = {ask_about_two(random.Random(seed), first, second).answer for seed in range(300)}
     seen = "The star is red in the first picture and blue in the second, so no."
-    counted = "There is 1 shape in the first picture and 1 shape in the second"
-    assert {seen, f"{counted}, so both pictures have 1 shape."} <= answers
+    first_says = "In the first picture I see a shape in the centre, so 1."
+    second_says = "In the second I see a shape in the centre, so 1."
+    counted = f"{first_says} {second_says} So both pictures have 1 shape."
+    assert {seen, counted} <= answers
 
 
 def test_scenes_told_in_words_are_answered_by_the_verdict_alone() -> None:

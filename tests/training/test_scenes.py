@@ -9,12 +9,23 @@ from functools import cache
 
 import pytest
 
+from core.training import counting, scenes
 from core.training.facts import WORDS
 from core.training.items import COLOURS, PLACES, SHAPES, Item, Scene, describe
-from core.training.scenes import MAX_SHAPES, WORDINGS, ask_about, ask_to_look_up
+from core.training.scenes import MAX_SHAPES, ask_about, ask_to_look_up
 from core.training.scenes import sample_scene as sample
 from core.training.world import Exchange
-from tests.training.oracles import COLOUR, PLACE, SHAPE, is_true_comparison, match, the_one
+from tests.training.oracles import (
+    COLOUR,
+    PLACE,
+    SHAPE,
+    is_true_comparison,
+    is_true_number,
+    match,
+    tells_all,
+    tells_places,
+    the_one,
+)
 
 Asked = tuple[Scene, Exchange]
 
@@ -23,8 +34,8 @@ Asked = tuple[Scene, Exchange]
 def asked() -> tuple[Asked, ...]:
     """Many scenes, each with a question."""
     rng = random.Random("test-scenes")
-    scenes = [sample(rng) for _ in range(9000)]
-    return tuple((scene, ask_about(rng, scene)) for scene in scenes)
+    sampled = [sample(rng) for _ in range(9000)]
+    return tuple((scene, ask_about(rng, scene)) for scene in sampled)
 
 
 def of_skill(skill: str) -> list[Asked]:
@@ -57,18 +68,23 @@ def is_true_count(scene: Scene, exchange: Exchange) -> bool:
     if scene.word:
         shown = f"the {kind_of(scene)} {scene.word}"
         return exchange.answer == f"There are no shapes, only {shown}."
-    verb, num, colour, noun, plural = match(
-        rf"There (is|are) (\d|no)(?: ({COLOUR}))? (shape|{SHAPE})(s|es)?\.", exchange.answer
-    )
-    assert (verb == "is") == (num == "1") == (not plural)
-    assert (colour or "") == "".join(re.findall(rf"\b({COLOUR})\b", exchange.question))
-    assert re.search(rf"\b{noun}(s|es)\b", exchange.question)
-    counted = [
+    colour = "".join(re.findall(rf"\b({COLOUR})\b", exchange.question))
+    (noun,) = re.findall(rf"\b(shape|{SHAPE})(?:s|es)\b", exchange.question)
+    if noun == "shape" and not colour:
+        return is_true_number_of_all(scene, exchange.answer)
+    found = [
         item
         for item in scene.items
         if (not colour or item.colour == colour) and noun in ("shape", item.shape)
     ]
-    return len(counted) == (0 if num == "no" else int(num))
+    return is_true_number(exchange.answer, found, f"{colour} {noun}".strip())
+
+
+def is_true_number_of_all(scene: Scene, answer: str) -> bool:
+    """Where all shapes are, and how many."""
+    said, verb, num, plural = match(r"I see (.*), so there (is|are) (\d) shape(s?)\.", answer)
+    assert (verb == "is") == (num == "1") == (not plural)
+    return tells_places(scene, said) and int(num) == len(scene.items)
 
 
 def is_true_colour(scene: Scene, exchange: Exchange) -> bool:
@@ -101,9 +117,12 @@ def is_true_is_there(scene: Scene, exchange: Exchange) -> bool:
     thing = f"{colour} {shape}".strip()
     article = "an" if colour == "orange" else "a"
     assert f" {article} {thing}" in exchange.question
-    there = any(item.shape == shape and colour in ("", item.colour) for item in scene.items)
-    yes, no = f"Yes, there is {article} {thing}.", f"No, there is no {thing}."
-    return exchange.answer == (yes if there else no)
+    same = [item for item in scene.items if item.shape == shape]
+    if not same:
+        return exchange.answer == f"I see no {shape}, so no."
+    named, verdict = match(r"I see (.*), so (yes|no)\.", exchange.answer)
+    is_there = any(colour in ("", item.colour) for item in same)
+    return tells_all(named, same) and (verdict == "yes") == is_there
 
 
 def is_true_read(scene: Scene, exchange: Exchange) -> bool:
@@ -177,6 +196,9 @@ def test_the_middle_of_a_side_is_asked_for_only_where_it_is_alone_on_it() -> Non
         beside = [item for item in scene.items if (item.row, item.column) != (row, column)]
         assert all(item.column != column if row == 1 else item.row != row for item in beside)
     assert num_middles > 20
+
+
+WORDINGS = counting.WORDINGS | scenes.WORDINGS
 
 
 @pytest.mark.parametrize("kind", WORDINGS)
