@@ -74,7 +74,8 @@ def listed(opening: str, clauses: Sequence[Clause], verdict: str = "") -> Answer
 
     Each thing is read from its own place. What stands between them, and before and behind them, is
     read from all that is yet to be named and from where nothing is, so that the share of a look
-    that is left for that tells whether one more is to be named, or several.
+    that is left for that tells whether one more is to be named. Commas would ask for more: whether
+    that is the last.
 
     Args:
         clauses: at least one.
@@ -82,8 +83,7 @@ def listed(opening: str, clauses: Sequence[Clause], verdict: str = "") -> Answer
     said, looks = capitalised(opening), []
     for number, clause in enumerate(clauses):
         left = clauses[number:]
-        between = "" if number == 0 else " and" if len(left) == 1 else ","
-        said += between
+        said += " and" if number else ""
         looks.append(Look(len(said), (*(at for each in left for at in each.at), NOWHERE)))
         said += f" {clause.said}"
         looks.append(Look(len(said), clause.at))

@@ -48,9 +48,9 @@ Make = Callable[[random.Random, Scene, bool], Exchange]
 def test_what_is_named_is_read_from_its_place_and_the_rest_from_all_that_is_left() -> None:
     clauses = [Clause("a", ((0, 1),)), Clause("b", ((0, 4),)), Clause("c", ((0, 8),))]
     answer, looks = listed("I see", clauses, "yes")
-    assert answer == "I see a, b and c, so yes."
+    assert answer == "I see a and b and c, so yes."
     parts = [answer[begin:end] for begin, end in zip((0, *ends(looks)), ends(looks), strict=False)]
-    assert parts == ["I see", " a", ",", " b", " and", " c", ", so"]
+    assert parts == ["I see", " a", " and", " b", " and", " c", ", so"]
     one, two, three = (0, 1), (0, 4), (0, 8)
     assert [look.at for look in looks] == [
         (one, two, three, NOWHERE),
@@ -97,15 +97,15 @@ def test_sentences_one_after_another_keep_what_they_are_read_from() -> None:
         (number_of_colour(STARS, "white"), "There are no white shapes."),
         (
             seen_of_shape(STARS, "star", "I see", "no"),
-            "I see a red star at the top, a red star in the centre and a blue star at the bottom "
-            "right, so no.",
+            "I see a red star at the top and a red star in the centre and a blue star at the "
+            "bottom right, so no.",
         ),
         (seen_of_shape(STARS, "heart", "I see", "no"), "I see no heart, so no."),
         (seen_of_shape(STARS, "heart", "I see"), "I see no heart."),
         (
             all_seen(STARS, "I see", "there are 4"),
-            "I see shapes at the top, on the left, in the centre and at the bottom right, so there "
-            "are 4.",
+            "I see shapes at the top and on the left and in the centre and at the bottom right, so "
+            "there are 4.",
         ),
         (all_seen(Scene((), "tea", 0), "I see", "0"), "I see no shapes, so 0."),
     ],
