@@ -30,10 +30,10 @@ class _Loops:
     """The machine code for heads of a width."""
 
     def __init__(self, width: int) -> None:
-        from core import attention_loops
+        from core import attention_layout, attention_loops
         from core.vector_code import Compiled
 
-        self.code, self.task = attention_loops, attention_loops.Task
+        self.code, self.layout = attention_loops, attention_layout
         self._compiled = Compiled(attention_loops.module(width))
         self.pack, self.attend = (self._compiled.address(name) for name in ("pack", "attend"))
 
@@ -105,14 +105,14 @@ def attend(
     batch, num_heads, num_queries, width = queries.shape
     num_kv_heads, num_keys = keys.shape[1:3]
     loops = _loops(width)
-    code, field = loops.code, loops.task
-    num_padded = -(-num_keys // code.KEYS_TOGETHER) * code.KEYS_TOGETHER
+    code, layout, field = loops.code, loops.layout, loops.layout.Task
+    num_padded = -(-num_keys // layout.KEYS_TOGETHER) * layout.KEYS_TOGETHER
     bias = torch.zeros(batch, num_padded)
     if is_seen is not None:
         bias[:, :num_keys].masked_fill_(~is_seen, NOT_SEEN)
     mixed = torch.empty(batch, num_queries, num_heads, width, dtype=torch.bfloat16)
     laid_out = (batch * num_kv_heads, num_padded)
-    whole_width = code.num_units(width) * 16
+    whole_width = layout.num_units(width) * 16
     kept = (torch.get_num_threads(), code.MOST_QUERIES, num_padded)
     task = (c_int64 * len(field))()
     task[field.NUM_PACKED] = batch * num_kv_heads
