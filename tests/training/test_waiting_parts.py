@@ -43,5 +43,5 @@ def test_the_waiting_encoder_takes_the_place_of_the_bundled_one(
 
 def test_the_waiting_encoder_reads_more_of_what_is_held_out() -> None:
     waiting, bundled = last_figures(WAITING), last_figures(BUNDLED_FOLDER)
-    assert waiting["token_error_rate"] < 0.85 * bundled["token_error_rate"]
-    assert waiting["exact"] > bundled["exact"]
+    assert waiting["token_error_rate"] < bundled["token_error_rate"]
+    assert waiting["exact"] > bundled["exact"] + 0.01
