@@ -40,6 +40,7 @@ class _Loops:
 
 @cache
 def _loops(width: int) -> _Loops:
+    assert _can_attend(), "LLVM ends the process where it has no such instruction"
     return _Loops(width)
 
 

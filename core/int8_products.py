@@ -43,6 +43,7 @@ class _Loops:
 
 @cache
 def _loops() -> _Loops:
+    assert can_multiply(), "LLVM ends the process where it has no such instruction"
     return _Loops()
 
 

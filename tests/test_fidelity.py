@@ -48,6 +48,7 @@ def test_matrices_are_multiplied_in_int8_only_inside() -> None:
     assert not is_in_int8()
 
 
+@pytest.mark.skipif(not can_multiply(), reason="this CPU has no AVX512-VNNI")
 def test_encoders_are_in_int8_only_inside(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "is_int8_quick", lambda _: True)
     options = ModelOptions("float32", "nf4", "cpu")
