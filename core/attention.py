@@ -23,7 +23,6 @@ NEEDED: Final = frozenset(("avx512f", "avx512bw", "avx512bf16"))
 # Fewer scores take less time than it takes to lay keys and values out.
 LEAST_SCORES: Final = 2**21
 MOST_KEYS: Final = 2**14  # beyond, scores leave the cache
-NOT_SEEN: Final = -1e30
 
 
 class _Loops:
@@ -110,10 +109,10 @@ def attend(
     num_padded = -(-num_keys // layout.KEYS_TOGETHER) * layout.KEYS_TOGETHER
     bias = torch.zeros(batch, num_padded)
     if is_seen is not None:
-        bias[:, :num_keys].masked_fill_(~is_seen, NOT_SEEN)
+        bias[:, :num_keys].masked_fill_(~is_seen, layout.NOT_SEEN)
     mixed = torch.empty(batch, num_queries, num_heads, width, dtype=torch.bfloat16)
     laid_out = (batch * num_kv_heads, num_padded)
-    whole_width = layout.num_units(width) * 16
+    whole_width = layout.num_units(width) * layout.LANES
     kept = (torch.get_num_threads(), code.MOST_QUERIES, num_padded)
     task = (c_int64 * len(field))()
     task[field.NUM_PACKED] = batch * num_kv_heads

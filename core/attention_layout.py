@@ -15,6 +15,7 @@ from llvmlite import ir
 from core.vector_code import INT, INTS, LANES, SHORT, Code, Value, constant, same
 
 KEYS_TOGETHER: Final = 32
+NOT_SEEN: Final = -1e30  # the score of a key that a query does not see
 _SHORTS: Final = ir.VectorType(SHORT, LANES)
 
 
@@ -65,6 +66,7 @@ def pack(made: ir.Module, width: int) -> None:
     num_padded, num_kv_heads = code.field(Task.NUM_PADDED), code.field(Task.NUM_KV_HEADS)
 
     def head(item: Value) -> None:
+        """Of one head of one batch."""
         batch, number = builder.sdiv(item, num_kv_heads), builder.srem(item, num_kv_heads)
 
         def first(base: Task, by_batch: Task, by_head: Task) -> Value:
@@ -90,6 +92,7 @@ def _pack_keys(code: Code, keys: Value, packed: Value, width: int) -> None:
     num_keys, num_padded = code.field(Task.NUM_KEYS), code.field(Task.NUM_PADDED)
 
     def put(key: Value, source: Value | None) -> None:
+        """A key's numbers, from where they lie, or zeros."""
         block = builder.sdiv(key, constant(KEYS_TOGETHER))
         lane = builder.srem(key, constant(KEYS_TOGETHER))
         first = code.plus(code.times(block, KEYS_TOGETHER * 2 * width), code.times(lane, 4))

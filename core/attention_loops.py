@@ -13,14 +13,13 @@ from typing import Final
 
 from llvmlite import ir
 
-from core.attention_layout import KEYS_TOGETHER, Task, num_units, pack
+from core.attention_layout import KEYS_TOGETHER, NOT_SEEN, Task, num_units, pack
 from core.vector_code import (
     FLOAT,
     FLOATS,
     INT,
     INTS,
     LANES,
-    SHORT,
     Code,
     Value,
     constant,
@@ -30,7 +29,6 @@ from core.vector_code import (
 TILES: Final = (8, 4, 2, 1)  # queries that share what is loaded
 MOST_QUERIES: Final = TILES[0]
 QUERIES_AT_ONCE: Final = 32  # that a thread takes
-NOT_SEEN: Final = -1e30  # the score of a key that a query does not see
 MULTIPLY_ADD: Final = "llvm.x86.avx512bf16.dpbf16ps.512"
 _UNROLLED: Final = 4
 _LEAST_POWER: Final = -126.0  # of 2, that float32 holds
@@ -47,7 +45,6 @@ class _BFloat(ir.Type):
 
 
 _PAIRS: Final = ir.VectorType(_BFloat(), 2 * LANES)
-_SHORTS: Final = ir.VectorType(SHORT, LANES)
 
 
 def module(width: int) -> ir.Module:
@@ -75,10 +72,11 @@ def _attend(made: ir.Module) -> None:
     num_parts = builder.sdiv(code.plus(num_queries, QUERIES_AT_ONCE - 1), constant(QUERIES_AT_ONCE))
 
     def part(item: Value) -> None:
+        """Some queries of one head, by tiles that get smaller."""
         head, first = builder.sdiv(item, num_parts), builder.srem(item, num_parts)
         query = code.times(first, QUERIES_AT_ONCE)
         last = code.plus(query, QUERIES_AT_ONCE)
-        last = builder.select(builder.icmp_signed("<", last, num_queries), last, num_queries)
+        last = code.smaller(last, num_queries)
         for num in TILES:
             left = builder.sub(last, query)
             stop = code.plus(query, builder.sub(left, builder.srem(left, constant(num))))
@@ -131,10 +129,9 @@ class _Tile:
 
     def _num_seen(self, number: int) -> Value:
         """How many keys a query sees."""
-        code, builder = self._code, self._code.builder
+        code = self._code
         seen = code.plus(code.plus(self._query, number + 1), code.field(Task.NUM_BEFORE))
-        num_keys = code.field(Task.NUM_KEYS)
-        return builder.select(builder.icmp_signed("<", seen, num_keys), seen, num_keys)
+        return code.smaller(seen, code.field(Task.NUM_KEYS))
 
     def _of_thread(self, base: Task, num_bytes: int) -> list[Value]:
         """Where a thread keeps something of every query, one number a key."""
@@ -164,6 +161,7 @@ class _Tile:
         lanes = ir.Constant(INTS, list(range(LANES)))
 
         def block(number: Value, _: list[Value]) -> tuple[()]:
+            """The scores of some keys."""
             first = code.at(keys, code.times(number, KEYS_TOGETHER * per_key))
             sums = self._multiplied(
                 [code.at(first, constant(64 * half)) for half in range(2)],
@@ -198,6 +196,7 @@ class _Tile:
         code, builder = self._code, self._code.builder
 
         def pairs(first: Value, sums: list[Value]) -> list[Value]:
+            """Some pairs at once."""
             sums = list(sums)
             for more in range(_UNROLLED):
                 pair = code.plus(first, more)

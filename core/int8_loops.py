@@ -16,6 +16,7 @@ from typing import Final, Protocol
 
 from llvmlite import ir
 
+from core.int8_products import LARGEST, LEVEL_ZERO
 from core.nf4_pack import BLOCK, TOGETHER
 from core.vector_code import (
     BYTE,
@@ -31,8 +32,6 @@ from core.vector_code import (
     same,
 )
 
-LARGEST: Final = 127
-LEVEL_ZERO: Final = 128  # where a level of 0 lies among bytes without a sign
 TILES: Final = (8, 4, 2, 1)  # rows of activations that a pass over 32 rows of the matrix serves
 BLOCKS_AT_ONCE: Final = 2  # of 32 rows, that a thread takes
 ROWS_AT_ONCE: Final = 128  # of activations, which stay in a cache meanwhile
@@ -90,8 +89,9 @@ def _round_rows(made: ir.Module) -> None:
     num_rows, num_in = code.field(Task.NUM_ROWS), code.field(Task.NUM_IN)
 
     def some_rows(item: Value) -> None:
+        """As many as a thread takes."""
         first = code.times(item, ROUNDED_AT_ONCE)
-        last = _smaller(code, code.plus(first, ROUNDED_AT_ONCE), num_rows)
+        last = code.smaller(code.plus(first, ROUNDED_AT_ONCE), num_rows)
         num_blocks = code.builder.sdiv(num_in, constant(BLOCK))
 
         def row(number: Value, _: list[Value]) -> tuple[()]:
@@ -113,7 +113,6 @@ def _round_block(code: Code, row: Value, block: Value) -> tuple[()]:
     ]
     num_in = code.field(Task.NUM_IN)
     offset = code.plus(code.times(row, num_in), column)
-    block = builder.sdiv(offset, constant(BLOCK))
     magnitudes = [code.call("llvm.fabs.v16f32", FLOATS, number) for number in numbers]
     for _ in range(2):
         pairs = zip(magnitudes[::2], magnitudes[1::2], strict=True)
@@ -129,7 +128,7 @@ def _round_block(code: Code, row: Value, block: Value) -> tuple[()]:
         narrow = builder.trunc(whole, ir.VectorType(BYTE, LANES))
         code.store(narrow, steps, code.plus(offset, LANES * part))
     added = code.call("llvm.vector.reduce.add.v16i32", INT, total)
-    place = code.times(block, 4)
+    place = code.times(builder.sdiv(offset, constant(BLOCK)), 4)
     start = builder.mul(added, ir.Constant(INT, -LEVEL_ZERO))
     code.store(start, code.address(Task.STARTS), place)
     size = builder.fmul(largest, ir.Constant(FLOAT, 1 / LARGEST**2))
@@ -155,12 +154,14 @@ def _multiply(made: ir.Module, kind: type[_Matrix]) -> None:
     num_groups = builder.sdiv(code.plus(num_rows, ROWS_AT_ONCE - 1), constant(ROWS_AT_ONCE))
 
     def part(item: Value) -> None:
+        """Some rows times some blocks of the matrix."""
         first = code.times(builder.sdiv(item, num_groups), BLOCKS_AT_ONCE)
-        end = _smaller(code, code.plus(first, BLOCKS_AT_ONCE), num_blocks)
+        end = code.smaller(code.plus(first, BLOCKS_AT_ONCE), num_blocks)
         first_row = code.times(builder.srem(item, num_groups), ROWS_AT_ONCE)
-        end_row = _smaller(code, code.plus(first_row, ROWS_AT_ONCE), num_rows)
+        end_row = code.smaller(code.plus(first_row, ROWS_AT_ONCE), num_rows)
 
         def block(number: Value, _: list[Value]) -> tuple[()]:
+            """The rows times one block, by tiles that get smaller."""
             row = first_row
             for num in TILES:
                 left = builder.sub(end_row, row)
@@ -235,10 +236,6 @@ class _Int8:
         return [code.load(INTS, self._bytes, code.plus(place, half)) for half in (0, 64)]
 
 
-def _smaller(code: Code, one: Value, other: Value) -> Value:
-    return code.builder.select(code.builder.icmp_signed("<", one, other), one, other)
-
-
 def _tile(made: ir.Module, kind: type[_Matrix], num_rows: int) -> None:
     """Some rows of activations, as many as fit registers, times 32 rows of the matrix."""
     code = Code(made, f"tile_{kind.NAME}_{num_rows}", num_more=2)
@@ -298,6 +295,7 @@ def _four_by_four(
     first = code.times(block, BLOCK)
 
     def columns(number: Value, sums: list[Value]) -> list[Value]:
+        """Some columns at once, four by four."""
         sums = list(sums)
         for more in range(_UNROLLED):
             column = code.plus(first, code.times(code.plus(number, more), 4))

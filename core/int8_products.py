@@ -21,6 +21,8 @@ from core import openmp
 from core.scratch import scratch
 
 NEEDED: Final = frozenset(("avx512f", "avx512bw", "avx512vnni"))
+LARGEST: Final = 127
+LEVEL_ZERO: Final = 128  # where a level of 0 lies among bytes without a sign
 # So few rows are rounded before other threads would have begun.
 ROUNDED_ALONE: Final = 8
 Multiply = Callable[[torch.Tensor], torch.Tensor]
@@ -66,7 +68,7 @@ def nf4_multiply(codes: torch.Tensor, absmax: torch.Tensor, levels: torch.Tensor
         Of bfloat16 rows, shape (..., in), the product with the matrix's transpose, (..., out).
     """
     loops = _loops()
-    table = (torch.round(levels * loops.code.LARGEST) + loops.code.LEVEL_ZERO).to(torch.uint8)
+    table = (torch.round(levels * LARGEST) + LEVEL_ZERO).to(torch.uint8)
     return _multiply(loops.multiply_nf4, codes, absmax, table)
 
 

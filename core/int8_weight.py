@@ -11,13 +11,17 @@ from typing import Final, Self
 import torch
 import torch.nn.functional as F
 
-from core.int8_products import can_multiply, in_fours, int8_multiply, out_of_fours
+from core.int8_products import (
+    LARGEST,
+    LEVEL_ZERO,
+    can_multiply,
+    in_fours,
+    int8_multiply,
+    out_of_fours,
+)
+from core.nf4_pack import BLOCK, TOGETHER
 from core.nf4_weight import is_nf4_quick
 
-BLOCK: Final = 64  # numbers that share a scale
-TOGETHER: Final = 32  # rows of the matrix that are laid out together
-LARGEST: Final = 127
-ZERO: Final = 128  # where a level of 0 lies among bytes without a sign
 _ROWS_AT_ONCE: Final = 1024  # whose float32 copy is small beside the model
 
 
@@ -39,8 +43,8 @@ class Int8RowsWeight:
             given = weight[rows].float()
             given = F.pad(given, (0, more[0], 0, rows.stop - start - len(given)))
             levels[rows], largest[rows] = _rounded(given)
-        shape = torch.tensor([num_out, num_in])
-        self._hold(levels, largest.T.contiguous(), shape, dtype)
+        sides = torch.tensor([num_out, num_in])
+        self._hold(levels, largest.T.contiguous(), sides, dtype)
 
     def _hold(
         self, levels: torch.Tensor, largest: torch.Tensor, sides: torch.Tensor, dtype: torch.dtype
@@ -78,7 +82,7 @@ class Int8RowsWeight:
 
     def dequantize(self) -> torch.Tensor:
         """The matrix as numbers."""
-        levels = out_of_fours(self._levels).float() - ZERO
+        levels = out_of_fours(self._levels).float() - LEVEL_ZERO
         scales = self._largest.float().T.repeat_interleave(BLOCK, 1) / LARGEST
         return (levels * scales)[: self._num_out, : self._num_in].to(self._dtype)
 
@@ -98,4 +102,4 @@ def _rounded(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     largest = blocks.abs().amax(2).clamp(min=1e-30).bfloat16()
     # By the scale that is kept, so that no rounding error is added to it later.
     levels = torch.round(blocks * (LARGEST / largest.float())[..., None]).clamp(-LARGEST, LARGEST)
-    return in_fours((levels + ZERO).to(torch.uint8).view(rows.shape)), largest
+    return in_fours((levels + LEVEL_ZERO).to(torch.uint8).view(rows.shape)), largest

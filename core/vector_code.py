@@ -81,6 +81,10 @@ class Code:
         """A sum of whole numbers."""
         return self.builder.add(one, constant(other) if isinstance(other, int) else other)
 
+    def smaller(self, one: Value, other: Value) -> Value:
+        """The smaller of two whole numbers."""
+        return self.builder.select(self.builder.icmp_signed("<", one, other), one, other)
+
     def call(self, name: str, result: Any, *values: Value) -> Value:
         """Call one of LLVM's intrinsics, or another function of the module."""
         known = self.module.globals.get(name)
