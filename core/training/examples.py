@@ -14,12 +14,13 @@ import torch
 from core.prompt import ASSISTANT, END
 from core.tokenizer import Tokenizer
 from core.training.dialogues import Dialogue, PictureRef, SoundRef, Turn, UserPart
-from core.training.exchange import NOWHERE
+from core.training.exchange import NOWHERE, Look
 from core.training.heard_in_reply import WordFrames, heard_in
 from core.training.slots import NUM_GLOBAL_TOKENS, global_token
 
 NUM_PARTS: Final = 4  # steps that rows are drawn for together
 IGNORED: Final = -100  # the label that cross entropy passes over
+VERDICT_WEIGHT: Final = 3.0  # of what follows from what was seen: few words, and all depends on it
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Row:
         labels: the id to predict at each place, or IGNORED; already shifted by one.
         pictures, sounds: the media's indices, in prompt order.
         looks: places from which one should be looked at, that one, and how much, 1 in all.
+        verdicts: places whose label follows from what the reply said before.
     """
 
     ids: tuple[int, ...]
@@ -38,6 +40,7 @@ class Row:
     pictures: tuple[int, ...]
     sounds: tuple[int, ...]
     looks: tuple[tuple[int, int, float], ...] = ()
+    verdicts: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,7 @@ class RowEncoder:
         learned: list[bool] = []
         views: list[int] = []  # where each picture's global view begins
         looks: list[tuple[int, int, float]] = []
+        verdicts: list[int] = []
 
         def add(new: Sequence[int], learn: bool = False) -> None:
             ids.extend(new)
@@ -95,6 +99,7 @@ class RowEncoder:
             reply = self._text(turn.reply, self.assistant)
             if turn.looks:
                 looks.extend(self._looks(len(ids), turn, views))
+                verdicts.extend(self._verdicts(len(ids), turn))
             elif turn.is_heard:
                 looks.extend(self._listens(len(ids), turn.reply, sounds))
             add([*reply, self.end], learn=True)
@@ -106,6 +111,7 @@ class RowEncoder:
             pictures=tuple(part.index for part in parts if isinstance(part, PictureRef)),
             sounds=tuple(part.index for part in parts if isinstance(part, SoundRef)),
             looks=tuple(looks),
+            verdicts=tuple(verdicts),
         )
 
     def _text(self, text: str, after: int) -> list[int]:
@@ -119,11 +125,21 @@ class RowEncoder:
         Args:
             views: where the pictures' global views begin.
         """
+        for look, queries in self._parts(start, turn):
+            yield from _shared(queries, [_token_at(place, views) for place in look.at])
+
+    def _verdicts(self, start: int, turn: Turn) -> Iterator[int]:
+        """Places of what is read from nowhere, in a reply that begins at a place of the row."""
+        for look, queries in self._parts(start, turn):
+            if not look.at:
+                yield from queries
+
+    def _parts(self, start: int, turn: Turn) -> Iterator[tuple[Look, range]]:
+        """A reply's parts, and from which places they are said; arguments as in `_verdicts`."""
         begin = start - 1  # from a token, the one after it is said
-        for look in turn.looks:
+        for look in (*turn.looks, Look(len(turn.reply), ())):
             stop = start - 1 + len(self._text(turn.reply[: look.end], self.assistant))
-            at = [_token_at(place, views) for place in look.at]
-            yield from _shared(range(begin, stop), at)
+            yield look, range(begin, stop)
             begin = stop
 
     def _listens(
@@ -191,6 +207,7 @@ class Batch:
         ids, labels: int64, shape (num_rows, num_tokens).
         pictures, sounds: all media's indices, row by row.
         looks: of all rows.
+        weights: how much each label counts, float32, like `labels`; none: all the same.
     """
 
     ids: torch.Tensor
@@ -198,6 +215,7 @@ class Batch:
     pictures: tuple[int, ...]
     sounds: tuple[int, ...]
     looks: Looks = field(default_factory=Looks)
+    weights: torch.Tensor | None = None
 
 
 def collate(rows: Sequence[Row], pad_id: int) -> Batch:
@@ -206,15 +224,17 @@ def collate(rows: Sequence[Row], pad_id: int) -> Batch:
     longest += -longest % 8  # few different shapes: the matrix kernels are made for each anew
     ids = torch.full((len(rows), longest), pad_id)
     labels = torch.full((len(rows), longest), IGNORED)
+    weights = torch.ones(len(rows), longest)
     for index, row in enumerate(rows):
         ids[index, : len(row.ids)] = torch.tensor(row.ids)
         labels[index, : len(row.ids)] = torch.tensor(row.labels)
+        weights[index, list(row.verdicts)] = VERDICT_WEIGHT
     pictures = tuple(index for row in rows for index in row.pictures)
     sounds = tuple(index for row in rows for index in row.sounds)
     looks = [(index, *look) for index, row in enumerate(rows) for look in row.looks]
     where = torch.tensor([look[:3] for look in looks], dtype=torch.int64).view(-1, 3)
     shares = torch.tensor([look[3] for look in looks])
-    return Batch(ids, labels, pictures, sounds, Looks(where, shares))
+    return Batch(ids, labels, pictures, sounds, Looks(where, shares), weights)
 
 
 def collate_by_length(rows: Sequence[Row], pad_id: int, num_parts: int) -> list[Batch]:

@@ -233,8 +233,8 @@ class Learner:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean cross entropy of the replies, and where the likeliest token is the right one.
 
-        A row that is right at every place is what greedy decoding says. An adapter that learns is
-        told where to look, too.
+        The mean is weighted, if the batch says how. A row that is right at every place is what
+        greedy decoding says. An adapter that learns is told where to look, too.
 
         Returns:
             The loss; bool, (num_rows, num_tokens), True where no reply stands.
@@ -251,7 +251,11 @@ class Learner:
         learned = labels != IGNORED
         logits = self.causal_lm.lm_head(hidden[learned]).float()
         wanted = labels[learned]
-        loss = F.cross_entropy(logits, wanted) + LOOKING_WEIGHT * distance
+        surprise = F.cross_entropy(logits, wanted, reduction="none")
+        if batch.weights is not None:
+            weights = batch.weights.to(self.device)[learned]
+            surprise = surprise * weights / weights.mean()
+        loss = surprise.mean() + LOOKING_WEIGHT * distance
         right = torch.ones_like(learned)
         right[learned] = logits.detach().argmax(-1) == wanted
         return loss, right

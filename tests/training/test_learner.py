@@ -403,6 +403,21 @@ def test_the_loss_is_the_mean_over_replies_whatever_the_padding_holds(learner: L
     assert losses[0] == pytest.approx(float(expected), rel=0.03)
 
 
+def test_a_label_of_more_weight_counts_for_more(learner: Learner) -> None:
+    batch = reply_batch([11, 402, 77], [[5, 6, 7]])
+    alone = replace(batch, labels=batch.labels.clone())
+    alone.labels[0, 2:4] = IGNORED  # only the last of the reply is left
+    weights = torch.ones(batch.labels.shape)
+    weights[0, 4] = 1e6
+    losses = []
+    with torch.no_grad(), learner.autocast():
+        for each in (batch, replace(batch, weights=weights), alone):
+            embeddings = learner.embed(each, None, None, "speech")
+            losses.append(float(learner.loss_and_hits(each, embeddings, None)[0]))
+    assert losses[1] == pytest.approx(losses[2], rel=1e-3)
+    assert losses[0] != pytest.approx(losses[2], rel=1e-3)
+
+
 def test_the_first_weights_follow_from_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     without_compiler(monkeypatch)
     first, again, other = (Learner(small_tokenizer().full, seed, "cpu") for seed in (0, 0, 1))

@@ -18,7 +18,16 @@ from core.training.dialogues import (
     pair_dialogue,
     picture_dialogue,
 )
-from core.training.examples import IGNORED, Batch, Looks, MediaTokens, Row, RowEncoder, collate
+from core.training.examples import (
+    IGNORED,
+    VERDICT_WEIGHT,
+    Batch,
+    Looks,
+    MediaTokens,
+    Row,
+    RowEncoder,
+    collate,
+)
 from core.training.exchange import NOWHERE, Exchange, Look, look_throughout
 from core.training.facts import with_article
 from core.training.items import PLACES, Item, Scene, all_places, contents
@@ -340,6 +349,24 @@ def test_a_part_of_a_reply_looks_where_it_is_read_from() -> None:
     targets = dict.fromkeys(range(ends[0], ends[1]), 4) | dict.fromkeys(range(ends[2], ends[3]), 0)
     at = {places[number]: view + global_token(place) for number, place in targets.items()}
     assert list(row.looks) == [(query, key, 1.0) for query, key in at.items()]
+
+
+def test_what_follows_from_what_was_seen_counts_for_more() -> None:
+    reply = "I see a star, so 1. I see a ring, so no."
+    looks = (Look(13, ((0, 4),)), Look(19, ()), Look(32, ((0, 0),)))
+    rows = [
+        encoder().encode(Dialogue((Turn((PictureRef(0), "What?"), reply, each),)))
+        for each in (looks, ())
+    ]
+    (places,) = spans(rows[0])
+    ends = [len(small_tokenizer().encode_text(reply[:end])) for end in (13, 19, 32, len(reply))]
+    follows = [*range(ends[0], ends[1]), *range(ends[2], ends[3])]
+    assert [places.index(place) for place in rows[0].verdicts] == follows
+    assert rows[1].verdicts == ()
+    weights = collate(rows, 0).weights
+    assert weights is not None
+    assert (weights[0] == VERDICT_WEIGHT).nonzero()[:, 0].tolist() == list(rows[0].verdicts)
+    assert bool((weights[1] == 1).all())
 
 
 def test_of_two_pictures_the_right_one_is_looked_at() -> None:
