@@ -39,12 +39,12 @@ class _Loops:
 
 @cache
 def _loops(width: int) -> _Loops:
-    assert _can_attend(), "LLVM ends the process where it has no such instruction"
+    assert can_attend(), "LLVM ends the process where it has no such instruction"
     return _Loops(width)
 
 
 @cache
-def _can_attend() -> bool:
+def can_attend() -> bool:
     """Whether this machine has the instructions, and threads that can be asked to run them."""
     from core.vector_code import cpu_features
 
@@ -57,7 +57,7 @@ def compile_ahead(*widths: int) -> None:
     Args:
         widths: of the heads.
     """
-    if _can_attend():
+    if can_attend():
         for width in widths:
             Thread(target=_loops, args=(width,), daemon=True).start()
 
@@ -77,7 +77,7 @@ def is_quick(queries: torch.Tensor, keys: torch.Tensor) -> bool:
         and num_scores >= LEAST_SCORES
         and keys.shape[2] <= MOST_KEYS
         and width % 8 == 0
-        and _can_attend()
+        and can_attend()
     )
 
 

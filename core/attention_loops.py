@@ -25,16 +25,13 @@ from core.vector_code import (
     constant,
     same,
 )
+from core.vector_math import exponential
 
 TILES: Final = (8, 4, 2, 1)  # queries that share what is loaded
 MOST_QUERIES: Final = TILES[0]
 QUERIES_AT_ONCE: Final = 32  # that a thread takes
 MULTIPLY_ADD: Final = "llvm.x86.avx512bf16.dpbf16ps.512"
 _UNROLLED: Final = 4
-_LEAST_POWER: Final = -126.0  # of 2, that float32 holds
-_LOG2_E: Final = 1.4426950408889634
-# 2 ** x between -1/2 and 1/2, from the highest power of x down: its Taylor series.
-_POWER_OF_2: Final = (0.0013333558, 0.0096181291, 0.0555041087, 0.2402265070, 0.6931471806, 1.0)
 
 
 class _BFloat(ir.Type):
@@ -44,7 +41,7 @@ class _BFloat(ir.Type):
         return "bfloat"
 
 
-_PAIRS: Final = ir.VectorType(_BFloat(), 2 * LANES)
+PAIRS: Final = ir.VectorType(_BFloat(), 2 * LANES)
 
 
 def module(width: int) -> ir.Module:
@@ -201,12 +198,12 @@ class _Tile:
             for more in range(_UNROLLED):
                 pair = code.plus(first, more)
                 loaded = [
-                    builder.bitcast(code.load(INTS, source, code.times(pair, step_bytes)), _PAIRS)
+                    builder.bitcast(code.load(INTS, source, code.times(pair, step_bytes)), PAIRS)
                     for source in sources
                 ]
                 for row, numbers in enumerate(rows):
                     two = code.spread(code.load(INT, numbers, code.times(pair, 4)))
-                    both = builder.bitcast(two, _PAIRS)
+                    both = builder.bitcast(two, PAIRS)
                     for half, vector in enumerate(loaded):
                         at = row * len(sources) + half
                         sums[at] = code.call(MULTIPLY_ADD, FLOATS, sums[at], vector, both)
@@ -231,29 +228,12 @@ class _Tile:
 
         def weight(key: Value, kept: list[Value]) -> list[Value]:
             score = code.load(FLOATS, scores, code.times(key, 4))
-            power = self._exponential(builder.fsub(score, largest))
+            power = exponential(code, builder.fsub(score, largest))
             code.store(code.narrowed(power), weights, code.times(key, 2))
             return [builder.fadd(kept[0], power)]
 
         (total,) = code.loop(constant(0), num, weight, [same(FLOATS, 0.0)], step=LANES)
-        start = ir.Constant(FLOAT, 0.0)
-        name = "llvm.vector.reduce.fadd.v16f32"
-        return code.spread(
-            builder.fdiv(ir.Constant(FLOAT, 1.0), code.call(name, FLOAT, start, total))
-        )
-
-    def _exponential(self, x: Value) -> Value:
-        """e ** x, of numbers up to 0; below 2 ** -126 it is that."""
-        code, builder = self._code, self._code.builder
-        y = builder.fmul(x, same(FLOATS, _LOG2_E))
-        y = code.call("llvm.maxnum.v16f32", FLOATS, y, same(FLOATS, _LEAST_POWER))
-        whole = code.call("llvm.rint.v16f32", FLOATS, y)
-        rest = builder.fsub(y, whole)
-        power = same(FLOATS, _POWER_OF_2[0])
-        for factor in _POWER_OF_2[1:]:
-            power = code.call("llvm.fma.v16f32", FLOATS, power, rest, same(FLOATS, factor))
-        exponent = builder.shl(builder.fptosi(whole, INTS), same(INTS, 23))
-        return builder.bitcast(builder.add(builder.bitcast(power, INTS), exponent), FLOATS)
+        return code.spread(builder.fdiv(ir.Constant(FLOAT, 1.0), code.total(total)))
 
     def _write_mixed(self, shares: list[Value]) -> None:
         """The values of all keys that are seen, by their weights.

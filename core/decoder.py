@@ -14,14 +14,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from transformers import Phi4MultimodalConfig
 
 from core.adapters import RoutedLinear, Routing, RowAdapters
 from core.head import Head
 from core.kv_cache import KVCache
+from core.quick_rows import gated, normed
 from core.rope import Rope, rotate
 from core.router import AdapterName
+from core.token_program import TokenPrograms
 
 # A layer's number, its queries, keys and values -> (num_rows, num_tokens, num_heads * head_dim).
 Attend = Callable[[int, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
@@ -66,6 +67,7 @@ class Decoder:
         self.num_heads: int = config.num_attention_heads
         self.num_kv_heads: int = config.num_key_value_heads
         self.head_dim: int = config.hidden_size // config.num_attention_heads
+        self._programs = TokenPrograms(self)
 
     def forward(
         self,
@@ -91,6 +93,10 @@ class Decoder:
         self.check_rows(kv_cache, rows, num_tokens)
         starts = [kv_cache.lengths[row] for row in rows]
         rotation = self.rope.tables(starts, num_tokens, [kv_cache.regimes[row] for row in rows])
+        program = self._programs.of(hidden, kv_cache, row_adapters)
+        if program is not None:
+            hidden = program.run(hidden, rotation, kv_cache, rows)
+            return self._after_layers(hidden, kv_cache, rows, scores_all)
         masks = [_causal_mask(start, num_tokens, hidden.device) for start in starts]
 
         def attend(
@@ -103,8 +109,14 @@ class Decoder:
             return joined_heads(mixed)
 
         hidden = self.through_layers(hidden, rotation, attend, row_adapters)
+        return self._after_layers(hidden, kv_cache, rows, scores_all)
+
+    def _after_layers(
+        self, hidden: torch.Tensor, kv_cache: KVCache, rows: Sequence[int], scores_all: bool
+    ) -> torch.Tensor:
+        """Count the tokens that were fed; logits as from `forward`."""
         for row in rows:
-            kv_cache.advance(row, num_tokens)
+            kv_cache.advance(row, hidden.shape[1])
         return self.scores(hidden.flatten(0, 1) if scores_all else hidden[:, -1])
 
     def through_layers(
@@ -127,8 +139,7 @@ class Decoder:
             mixed = attend(index, *self._heads(layer.qkv_proj(x, adapters), rotation))
             hidden = hidden + layer.o_proj(mixed, adapters)
             x = self._normed(hidden, layer.mlp_norm)
-            gate, up = layer.gate_up_proj(x, adapters).chunk(2, dim=-1)
-            hidden = hidden + layer.down_proj(F.silu(gate) * up, adapters)
+            hidden = hidden + layer.down_proj(gated(layer.gate_up_proj(x, adapters)), adapters)
         return hidden
 
     def scores(self, hidden: torch.Tensor) -> torch.Tensor:
@@ -157,7 +168,7 @@ class Decoder:
             )
 
     def _normed(self, hidden: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        return F.rms_norm(hidden, (hidden.shape[-1],), weight, self.eps)
+        return normed(hidden, weight, self.eps)
 
     def _heads(
         self, qkv: torch.Tensor, rotation: tuple[torch.Tensor, torch.Tensor]

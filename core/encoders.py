@@ -31,6 +31,7 @@ from core.checkpoint import num_vision_layers_used
 from core.inputs import Picture, Sound
 from core.key_map import AUDIO, IMAGE
 from core.quantize import PlainWeight, Weight
+from core.quick_rows import gelu_tanh
 from core.router import AudioProjector
 
 TensorReader = Callable[[str], torch.Tensor]
@@ -74,6 +75,9 @@ class VisionEncoder:
         with torch.device("meta"):
             siglip = Phi4MultimodalVisionModel._from_config(used, attn_implementation=_ATTENTION)
         siglip.post_layernorm = siglip.head = None
+        if config.vision_config.hidden_act == "gelu_pytorch_tanh":
+            for layer in siglip.encoder.layers:
+                layer.mlp.activation_fn = QuickGelu()
         self._siglip = _filled(siglip, f"{IMAGE}img_processor.", read, read_linear)
         self._row_end = read(f"{IMAGE}sub_img_feature_extensor").flatten()
         self._middle = read(f"{IMAGE}global_img_feature_extensor").flatten()
@@ -219,6 +223,14 @@ def _tiled(crops: torch.Tensor, num_down: int, num_across: int) -> torch.Tensor:
     """Crops (down * across, side, side, ...) row by row -> (down * side, across * side, ...)."""
     grid = crops[: num_down * num_across].unflatten(0, (num_down, num_across))
     return grid.transpose(1, 2).flatten(2, 3).flatten(0, 1)
+
+
+class QuickGelu(nn.Module):
+    """GELU by the tanh, in place of one of transformers' own."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """x of any shape; what is made of it may take its place."""
+        return gelu_tanh(x)
 
 
 class PackedLinear(nn.Module):

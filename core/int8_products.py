@@ -9,10 +9,9 @@ int8_weight.py).
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from ctypes import CFUNCTYPE, addressof, c_int64, c_void_p
+from ctypes import CFUNCTYPE, Array, addressof, c_int64, c_void_p
 from functools import cache
-from typing import Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -20,12 +19,28 @@ import torch.nn.functional as F
 from core import openmp
 from core.scratch import scratch
 
+if TYPE_CHECKING:
+    from core.int8_loops import Task
+
 NEEDED: Final = frozenset(("avx512f", "avx512bw", "avx512vnni"))
 LARGEST: Final = 127
 LEVEL_ZERO: Final = 128  # where a level of 0 lies among bytes without a sign
 # So few rows are rounded before other threads would have begun.
 ROUNDED_ALONE: Final = 8
-Multiply = Callable[[torch.Tensor], torch.Tensor]
+
+
+class Rounded(NamedTuple):
+    """Where rows lie that are rounded to int8, as addresses.
+
+    Args:
+        steps: int8, (num_rows, in).
+        starts: int32, (num_rows, in / 64).
+        sizes: float32, likewise.
+    """
+
+    steps: int
+    starts: int
+    sizes: int
 
 
 class _Loops:
@@ -57,32 +72,112 @@ def can_multiply() -> bool:
     return cpu_features() >= NEEDED and openmp.is_there()
 
 
-def nf4_multiply(codes: torch.Tensor, absmax: torch.Tensor, levels: torch.Tensor) -> Multiply:
-    """What multiplies by a matrix in NF4, where `can_multiply`.
+class Int8Product:
+    """A matrix, as what multiplies rows by it: of bfloat16, (..., in), its product (..., out).
+
+    Rows are on the CPU; they may be shorter, and are taken to have zeros behind them.
+
+    Args:
+        loop: the address of the machine code.
+        matrix, scales, table: as the task has them; the first two stay where they are, and in use.
+    """
+
+    def __init__(
+        self, loop: int, matrix: torch.Tensor, scales: torch.Tensor, table: torch.Tensor | None
+    ) -> None:
+        self._loops = _loops()
+        self.loop = loop
+        self._matrix, self._scales, self._table = matrix, scales, table
+        num_blocks, self.num_out = scales.shape
+        self.num_blocks = num_blocks
+        self.num_in = num_blocks * self._loops.code.BLOCK
+
+    @property
+    def task(self) -> type[Task]:
+        """The fields of a task."""
+        return self._loops.task
+
+    @property
+    def round_rows(self) -> int:
+        """The address of what rounds rows, before `loop`, with the same task."""
+        return self._loops.round_rows
+
+    def describe(
+        self,
+        task: Array[c_int64],
+        num: int,
+        rows: int,
+        num_given: int,
+        rounded: Rounded,
+        product: int,
+    ) -> None:
+        """Write down what the loops are told.
+
+        Args:
+            task: as long as the loops' own.
+            num: rows.
+            rows: where they lie, each of `num_given` numbers, a multiple of 16.
+            rounded: where they are rounded to.
+            product: where the result goes, bfloat16, (num, num_out).
+        """
+        code, field = self._loops.code, self._loops.task
+        task[field.NEXT_ITEM] = task[field.NEXT_ROUNDED] = 0
+        task[field.NUM_ITEMS] = code.num_items(num, self.num_out)
+        task[field.NUM_ROUNDED] = -(-num // code.ROUNDED_AT_ONCE)
+        task[field.NUM_ROWS], task[field.NUM_IN] = num, self.num_in
+        task[field.NUM_OUT], task[field.NUM_GIVEN] = self.num_out, num_given
+        task[field.ROWS], task[field.PRODUCT] = rows, product
+        task[field.STEPS], task[field.STARTS], task[field.SIZES] = rounded
+        task[field.SCALES], task[field.MATRIX] = self._scales.data_ptr(), self._matrix.data_ptr()
+        task[field.LEVELS] = 0 if self._table is None else self._table.data_ptr()
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """The product; the last numbers of x may lie apart."""
+        num_given = x.shape[-1]
+        if num_given % self._loops.code.LANES:  # up to where the loops fill rows up themselves
+            num_given += -num_given % self._loops.code.LANES
+            x = F.pad(x, (0, num_given - x.shape[-1]))
+        rows = x.reshape(-1, num_given).contiguous()
+        num = len(rows)
+        product = torch.empty(num, self.num_out, dtype=torch.bfloat16)
+        steps = scratch("steps", (num, self.num_in), torch.int8)
+        shape = num, self.num_blocks
+        starts, sizes = (
+            scratch(name, shape, dtype)
+            for name, dtype in (("starts", torch.int32), ("sizes", torch.float32))
+        )
+        task = (c_int64 * len(self._loops.task))()
+        places = Rounded(*(each.data_ptr() for each in (steps, starts, sizes)))
+        self.describe(task, num, rows.data_ptr(), num_given, places, product.data_ptr())
+        if num <= ROUNDED_ALONE:
+            self._loops.round_few(addressof(task))
+        else:
+            openmp.run(self._loops.round_rows, addressof(task))
+        openmp.run(self.loop, addressof(task))
+        return product.view(*x.shape[:-1], self.num_out)
+
+
+def nf4_product(codes: torch.Tensor, absmax: torch.Tensor, levels: torch.Tensor) -> Int8Product:
+    """Of a matrix in NF4, where `can_multiply`.
 
     Args:
         codes: as bitsandbytes' packing lays them out, uint8, shape (out, in / 2).
         absmax: bfloat16, shape (in / 64, out). Both stay where they are, and in use.
         levels: float32, the 16 numbers of NF4 in [-1, 1].
-    Returns:
-        Of bfloat16 rows, shape (..., in), the product with the matrix's transpose, (..., out).
     """
-    loops = _loops()
     table = (torch.round(levels * LARGEST) + LEVEL_ZERO).to(torch.uint8)
-    return _multiply(loops.multiply_nf4, codes, absmax, table)
+    return Int8Product(_loops().multiply_nf4, codes, absmax, table)
 
 
-def int8_multiply(levels: torch.Tensor, largest: torch.Tensor) -> Multiply:
-    """What multiplies by a matrix in int8, where `can_multiply`.
+def int8_product(levels: torch.Tensor, largest: torch.Tensor) -> Int8Product:
+    """Of a matrix in int8, where `can_multiply`.
 
     Args:
         levels: from -127 to 127, moved up by 128 and laid out by `in_fours`.
         largest: each 64 numbers' largest magnitude, bfloat16, shape (in / 64, out). Both stay where
             they are, and in use.
-    Returns:
-        As `nf4_multiply`; rows may be shorter, and are taken to have zeros behind them.
     """
-    return _multiply(_loops().multiply_int8, levels, largest, None)
+    return Int8Product(_loops().multiply_int8, levels, largest, None)
 
 
 def in_fours(matrix: torch.Tensor) -> torch.Tensor:
@@ -103,44 +198,3 @@ def out_of_fours(laid_out: torch.Tensor) -> torch.Tensor:
     num_out, num_in = laid_out.shape
     fours = laid_out.view(num_out // 32, num_in // 4, 2, 16, 4)
     return fours.permute(0, 2, 3, 1, 4).reshape(num_out, num_in)
-
-
-def _multiply(
-    loop: int, matrix: torch.Tensor, scales: torch.Tensor, table: torch.Tensor | None
-) -> Multiply:
-    """What multiplies by a matrix; arguments as the task has them."""
-    num_blocks, num_out = scales.shape
-    loops = _loops()
-    code, field = loops.code, loops.task
-    num_in = num_blocks * code.BLOCK
-
-    def multiply(x: torch.Tensor) -> torch.Tensor:
-        """Of bfloat16 rows on the CPU, whose last numbers may lie apart."""
-        num_given = x.shape[-1]
-        if num_given % code.LANES:  # zeros, up to where the loops fill rows up themselves
-            num_given += -num_given % code.LANES
-            x = F.pad(x, (0, num_given - x.shape[-1]))
-        rows = x.reshape(-1, num_given).contiguous()
-        num = len(rows)
-        product = torch.empty(num, num_out, dtype=torch.bfloat16)
-        steps = scratch("steps", (num, num_in), torch.int8)
-        starts = scratch("starts", (num, num_blocks), torch.int32)
-        sizes = scratch("sizes", (num, num_blocks), torch.float32)
-        task = (c_int64 * len(field))()
-        task[field.NUM_ITEMS] = code.num_items(num, num_out)
-        task[field.NUM_ROUNDED] = -(-num // code.ROUNDED_AT_ONCE)
-        task[field.NUM_ROWS], task[field.NUM_IN], task[field.NUM_OUT] = num, num_in, num_out
-        task[field.ROWS], task[field.PRODUCT] = rows.data_ptr(), product.data_ptr()
-        task[field.STEPS], task[field.STARTS] = steps.data_ptr(), starts.data_ptr()
-        task[field.SIZES], task[field.SCALES] = sizes.data_ptr(), scales.data_ptr()
-        task[field.MATRIX] = matrix.data_ptr()
-        task[field.NUM_GIVEN] = num_given
-        task[field.LEVELS] = 0 if table is None else table.data_ptr()
-        if num <= ROUNDED_ALONE:
-            loops.round_few(addressof(task))
-        else:
-            openmp.run(loops.round_rows, addressof(task))
-        openmp.run(loop, addressof(task))
-        return product.view(*x.shape[:-1], num_out)
-
-    return multiply

@@ -16,7 +16,7 @@ from core.int8_products import (
     LEVEL_ZERO,
     can_multiply,
     in_fours,
-    int8_multiply,
+    int8_product,
     out_of_fours,
 )
 from core.nf4_pack import BLOCK, TOGETHER
@@ -51,7 +51,7 @@ class Int8RowsWeight:
     ) -> None:
         self._levels, self._largest, self._sides, self._dtype = levels, largest, sides, dtype
         self._num_out, self._num_in = sides.tolist()
-        self._multiply = int8_multiply(levels, largest)
+        self.in_int8 = int8_product(levels, largest)
 
     @classmethod
     def restored(
@@ -78,7 +78,7 @@ class Int8RowsWeight:
 
     def multiply(self, x: torch.Tensor) -> torch.Tensor:
         """x (..., in) times the matrix's transpose."""
-        return self._multiply(x.bfloat16())[..., : self._num_out].to(x.dtype)
+        return self.in_int8(x.bfloat16())[..., : self._num_out].to(x.dtype)
 
     def dequantize(self) -> torch.Tensor:
         """The matrix as numbers."""

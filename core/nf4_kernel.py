@@ -7,14 +7,14 @@ Source: the arguments are those of bitsandbytes' backends/cpu/ops.py.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from ctypes import c_int64, c_void_p
 from functools import cache
 from typing import Any, Final
 
 import torch
 
-from core.int8_products import Multiply
-
+Multiply = Callable[[torch.Tensor], torch.Tensor]
 NAME: Final = "gemv_4bit_inference_cpu_nf4_bf16"
 
 

@@ -1,7 +1,7 @@
 """A matrix in NF4: blocks of 64 numbers as indices into 16 levels, with one scale a block.
 
-bitsandbytes multiplies by it, on a CPU with AVX512-BF16 by its fused kernel; there a large matrix
-is multiplied in int8, straight from the same codes.
+bitsandbytes multiplies by it, on a CPU with AVX512-BF16 by its fused kernel; where that has VNNI
+too it is multiplied in int8, straight from the same codes.
 Leaves out: the other kinds of weights (quantize.py), and the product in int8 (int8_products.py).
 Sources: QLoRA, arXiv 2305.14314; kernels from bitsandbytes.
 """
@@ -15,8 +15,8 @@ from typing import Any, Final, NoReturn
 
 import torch
 
-from core.int8_products import Multiply, can_multiply, nf4_multiply
-from core.nf4_kernel import fused_multiply
+from core.int8_products import Int8Product, can_multiply, nf4_product
+from core.nf4_kernel import Multiply, fused_multiply
 from core.nf4_pack import BLOCK, between, packed
 
 _ROWS_AT_ONCE: Final = 64  # rows whose float32 copy fits a core's cache
@@ -24,8 +24,8 @@ _ROWS_AT_ONCE: Final = 64  # rows whose float32 copy fits a core's cache
 _OUT_MULTIPLE: Final = 32
 # Packing in machine code pays for its import in a matrix of so many numbers.
 PACK_LEAST_NUMBERS: Final = 2**21
-# The product of a smaller matrix takes no longer than its threads.
-INT8_LEAST_NUMBERS: Final = 2**21
+# The product of a smaller matrix takes no longer than rounding what it is multiplied by.
+INT8_LEAST_NUMBERS: Final = 2**12
 
 
 class Nf4Weight:
@@ -49,11 +49,11 @@ class Nf4Weight:
         self._codes, self._state, self._dtype = codes, state, dtype
         self._matmul = _bitsandbytes().matmul_4bit
         self._fused: Multiply | None = None
-        self._quick: Multiply | None = None
+        self.in_int8: Int8Product | None = None  # what multiplies by it, where that is in int8
         if getattr(state, "packing_format_for_cpu", False):
-            self._fused = self._quick = fused_multiply(codes, state.absmax)
+            self._fused = fused_multiply(codes, state.absmax)
             if codes.numel() * 2 >= INT8_LEAST_NUMBERS and can_multiply():
-                self._quick = nf4_multiply(codes, state.absmax, state.code)
+                self.in_int8 = nf4_product(codes, state.absmax, state.code)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -62,7 +62,7 @@ class Nf4Weight:
 
     def multiply(self, x: torch.Tensor) -> torch.Tensor:
         """x (..., in) times the matrix's transpose."""
-        return self._multiplied(x, self._quick)
+        return self._multiplied(x, self.in_int8 or self._fused)
 
     def _multiplied(self, x: torch.Tensor, quick: Multiply | None) -> torch.Tensor:
         if quick is not None and x.dtype == torch.bfloat16:

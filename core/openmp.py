@@ -7,7 +7,7 @@ Source: `GOMP_parallel` of GCC's libgomp, which PyTorch brings along on Linux an
 
 from __future__ import annotations
 
-from ctypes import CDLL, c_uint, c_void_p
+from ctypes import CDLL, c_uint, c_void_p, cast
 from functools import cache
 from typing import Any, Final
 
@@ -17,22 +17,27 @@ LIBRARY: Final = "libgomp.so.1"
 
 
 @cache
-def _parallel() -> Any:
-    """What runs a function on all threads, or None where PyTorch's threads are others."""
+def _library() -> Any:
+    """The functions of the library, or None where PyTorch's threads are others."""
     if "OpenMP" not in torch.__config__.parallel_info():
         return None
     try:
-        parallel = CDLL(LIBRARY).GOMP_parallel
+        library = CDLL(LIBRARY)
+        library.GOMP_parallel.argtypes = (c_void_p, c_void_p, c_uint, c_uint)
+        library.GOMP_parallel.restype = None
     except (OSError, AttributeError):
         return None
-    parallel.argtypes = (c_void_p, c_void_p, c_uint, c_uint)
-    parallel.restype = None
-    return parallel
+    return library
 
 
 def is_there() -> bool:
     """Whether code can run on PyTorch's threads."""
-    return _parallel() is not None
+    return _library() is not None
+
+
+def team_size() -> int:
+    """The address of a function without arguments: how many threads run what `run` runs."""
+    return cast(_library().omp_get_num_threads, c_void_p).value or 0
 
 
 def run(function: int, task: int) -> None:
@@ -42,4 +47,4 @@ def run(function: int, task: int) -> None:
         function: the address of machine code that takes one pointer.
         task: that pointer.
     """
-    _parallel()(function, task, torch.get_num_threads(), 0)
+    _library().GOMP_parallel(function, task, torch.get_num_threads(), 0)

@@ -33,7 +33,7 @@ _INT8_MULTIPLE: Final = 16
 # say alone what they say side by side, a matrix that is unpacked in no time goes without it.
 _INT8_SMALL: Final = 2**17  # numbers in a matrix
 # Numbers in a matrix from which on rows are sooner rounded and multiplied in int8.
-INT8_ROWS_LEAST_NUMBERS: Final = 2**19
+INT8_ROWS_LEAST_NUMBERS: Final = 2**12
 
 
 class Weight(Protocol):

@@ -39,6 +39,11 @@ class Rope:
             "long": _frequencies(config, "long").to(device),
         }
 
+    @property
+    def num_turned(self) -> int:
+        """How many of a head's numbers are rotated, the first ones."""
+        return 2 * self._frequencies["short"].shape[0]
+
     def regime(self, num_tokens: int) -> RopeRegime:
         """The regime of a whole sequence of so many tokens."""
         return "long" if num_tokens > self.switch_num_tokens else "short"

@@ -87,12 +87,20 @@ class Code:
 
     def call(self, name: str, result: Any, *values: Value) -> Value:
         """Call one of LLVM's intrinsics, or another function of the module."""
+        return self.builder.call(self._declared(name, result, values), values)
+
+    def call_at(self, address: Value, result: Any, *values: Value) -> Value:
+        """Call the function that begins at an address, a whole number."""
+        kind = ir.FunctionType(result, [value.type for value in values])
+        return self.builder.call(self.builder.inttoptr(address, ir.PointerType(kind)), values)
+
+    def _declared(self, name: str, result: Any, values: Sequence[Value]) -> Value:
+        """A function of the module by its name, which is made known to it."""
         known = self.module.globals.get(name)
         if known is None:
-            known = ir.Function(
-                self.module, ir.FunctionType(result, [value.type for value in values]), name
-            )
-        return self.builder.call(known, values)
+            kind = ir.FunctionType(result, [value.type for value in values])
+            known = ir.Function(self.module, kind, name)
+        return known
 
     def spread(self, number: Value) -> Value:
         """A vector of one number throughout."""
@@ -107,17 +115,28 @@ class Code:
         return self.builder.shuffle_vector(vector, nothing, mask)
 
     def widened(self, shorts: Value) -> Value:
-        """16 numbers in bfloat16 as float32: the same bits, and zeros behind them."""
-        wide = self.builder.zext(shorts, INTS)
-        return self.builder.bitcast(self.builder.shl(wide, same(INTS, 16)), FLOATS)
+        """Numbers in bfloat16 as float32: the same bits, and zeros behind them."""
+        ints, floats = (ir.VectorType(kind, shorts.type.count) for kind in (INT, FLOAT))
+        wide = self.builder.zext(shorts, ints)
+        return self.builder.bitcast(self.builder.shl(wide, same(ints, 16)), floats)
 
     def narrowed(self, floats: Value) -> Value:
-        """16 numbers in float32 as bfloat16, the nearest, and of two the even one."""
-        bits = self.builder.bitcast(floats, INTS)
-        is_odd = self.builder.and_(self.builder.lshr(bits, same(INTS, 16)), same(INTS, 1))
-        moved = self.builder.add(self.builder.add(bits, same(INTS, 0x7FFF)), is_odd)
-        high = self.builder.lshr(moved, same(INTS, 16))
-        return self.builder.trunc(high, ir.VectorType(SHORT, LANES))
+        """Numbers in float32 as bfloat16, the nearest, and of two the even one."""
+        ints, shorts = (ir.VectorType(kind, floats.type.count) for kind in (INT, SHORT))
+        bits = self.builder.bitcast(floats, ints)
+        is_odd = self.builder.and_(self.builder.lshr(bits, same(ints, 16)), same(ints, 1))
+        moved = self.builder.add(self.builder.add(bits, same(ints, 0x7FFF)), is_odd)
+        return self.builder.trunc(self.builder.lshr(moved, same(ints, 16)), shorts)
+
+    def rounded(self, floats: Value) -> Value:
+        """Numbers in float32, rounded to what bfloat16 can hold."""
+        return self.widened(self.narrowed(floats))
+
+    def total(self, floats: Value) -> Value:
+        """The sum of a vector's 16 numbers, in whatever order."""
+        values = ir.Constant(FLOAT, -0.0), floats
+        add = self._declared("llvm.vector.reduce.fadd.v16f32", FLOAT, values)
+        return self.builder.call(add, values, fastmath=("reassoc",))
 
     def loop(
         self, first: Value, end: Value, body: Body, carried: Sequence[Value] = (), step: int = 1

@@ -10,9 +10,11 @@ from core.config import ModelOptions
 from core.encoders import PackedLinear
 from core.hub import BUNDLED_FOLDER
 from core.int8_products import can_multiply
+from core.int8_weight import Int8RowsWeight
 from core.loader import load_model
 from core.model import Model
 from core.nf4_weight import Nf4Weight, has_fast_nf4_cpu
+from core.quantize import quantize
 from core.training.cases import cases
 from tests.benchmarks import fidelity
 
@@ -38,14 +40,18 @@ def test_distributions_that_differ_are_apart() -> None:
 
 
 @pytest.mark.skipif(not has_fast_nf4_cpu() or not can_multiply(), reason="no AVX512-BF16 and VNNI")
-def test_matrices_are_multiplied_in_int8_only_inside() -> None:
-    def is_in_int8() -> bool:
-        weight = Nf4Weight(torch.ones(32, 64), torch.bfloat16)
-        return weight._quick is not weight._fused
+def test_matrices_are_multiplied_in_bfloat16_only_inside() -> None:
+    def are_in_int8() -> set[bool]:
+        matrix = torch.ones(64, 64)
+        lora = quantize(matrix, "int8", torch.bfloat16, "lora")
+        return {
+            Nf4Weight(matrix, torch.bfloat16).in_int8 is not None,
+            isinstance(lora, Int8RowsWeight),
+        }
 
-    with fidelity.decoder_in_int8():
-        assert is_in_int8()
-    assert not is_in_int8()
+    with fidelity.decoder_in_bfloat16():
+        assert are_in_int8() == {False}
+    assert are_in_int8() == {True}
 
 
 @pytest.mark.skipif(not can_multiply(), reason="this CPU has no AVX512-VNNI")

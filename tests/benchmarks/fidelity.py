@@ -4,8 +4,8 @@
 
 Feeds held-out questions with their right replies and compares the distributions that predict each
 token of a reply: their mean KL divergence from bfloat16's, and how often the likeliest token is the
-same. The bundled model's matrices are too small to be multiplied in int8 by themselves, the
-decoder's and the encoders'; in the columns that say so they are. Needs a CPU with AVX512-BF16.
+same. NF4 is multiplied in int8, but in one column; the encoders' matrices are too small for that by
+themselves, but in another. Needs a CPU with AVX512-BF16.
 Leaves out: how often replies are right (launch.py eval --compare).
 """
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ from unittest.mock import patch
 
 import torch
 
-from core import nf4_weight, sources
+from core import nf4_weight, quantize, sources
 from core.config import ModelOptions, Quantization
 from core.hub import BUNDLED_FOLDER
 from core.loader import load_model
@@ -72,8 +73,8 @@ def compared(
     """Every packing against none: "kl" in nats, "same" as a share of the replies' tokens."""
     reference, packed = scores(load("none"), asked), load("nf4")
     found = {"NF4": scores(packed, asked)}
-    with decoder_in_int8():
-        found["NF4, products in int8"] = scores(load("nf4"), asked)
+    with decoder_in_bfloat16():
+        found["NF4, products in bfloat16"] = scores(load("nf4"), asked)
     with encoders_in_int8():
         found["NF4, encoders in int8"] = scores(load("nf4"), asked)
     with patch.object(packed, "options", replace(packed.options, kv_cache="int8")):
@@ -82,9 +83,12 @@ def compared(
 
 
 @contextmanager
-def decoder_in_int8() -> Iterator[None]:
-    """Inside, models are loaded whose NF4 multiplies in int8."""
-    with patch.object(nf4_weight, "INT8_LEAST_NUMBERS", 0):
+def decoder_in_bfloat16() -> Iterator[None]:
+    """Inside, models are loaded whose decoder multiplies what is not rounded to int8."""
+    with (
+        patch.object(nf4_weight, "INT8_LEAST_NUMBERS", math.inf),
+        patch.object(quantize, "INT8_ROWS_LEAST_NUMBERS", math.inf),
+    ):
         yield
 
 

@@ -17,7 +17,7 @@ from core.router import InputMode
 from tests.core.reference import prompt
 
 needs_instructions = pytest.mark.skipif(
-    not attention._can_attend(), reason="this CPU has no AVX512-BF16"
+    not attention.can_attend(), reason="this CPU has no AVX512-BF16"
 )
 
 
@@ -125,13 +125,13 @@ def test_where_something_is_missing_it_is_left_to_pytorch(
         some = frozenset(attention.NEEDED - {"avx512bf16"})
         monkeypatch.setattr(vector_code, "cpu_features", lambda: some)
     monkeypatch.setattr(attention, "_loops", lambda _: pytest.fail("compiled"))
-    attention._can_attend.cache_clear()
+    attention.can_attend.cache_clear()
     try:
         heads = random_heads(1, 4, 40, 64)
         assert not is_quick(heads, heads)
         attention.compile_ahead(64)
     finally:
-        attention._can_attend.cache_clear()
+        attention.can_attend.cache_clear()
 
 
 @needs_instructions

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from core import int8_products, nf4_weight, openmp, vector_code
-from core.int8_products import can_multiply, nf4_multiply
+from core.int8_products import can_multiply, nf4_product
 from core.nf4_weight import Nf4Weight, has_fast_nf4_cpu
 
 needs_instructions = pytest.mark.skipif(
@@ -19,7 +19,7 @@ def random_numbers(*shape: int) -> torch.Tensor:
 
 
 def multiplied(weight: Nf4Weight, rows: torch.Tensor) -> torch.Tensor:
-    return nf4_multiply(weight._codes, weight._state.absmax, weight._state.code)(rows)
+    return nf4_product(weight._codes, weight._state.absmax, weight._state.code)(rows)
 
 
 @needs_instructions
@@ -121,7 +121,7 @@ def test_where_something_is_missing_bitsandbytes_multiplies(
     monkeypatch.setattr(nf4_weight, "INT8_LEAST_NUMBERS", 0)
     try:
         weight = Nf4Weight(random_numbers(96, 192), torch.bfloat16)
-        assert weight._quick is weight._fused
+        assert weight.in_int8 is None
     finally:
         can_multiply.cache_clear()
 
@@ -131,8 +131,8 @@ def test_other_threads_than_gccs_are_not_asked(monkeypatch: pytest.MonkeyPatch) 
         (torch.__config__, "parallel_info", lambda: "native"),
         (openmp, "LIBRARY", "libno.so"),
     ):
-        openmp._parallel.cache_clear()
+        openmp._library.cache_clear()
         with monkeypatch.context() as patch:
             patch.setattr(*changed)
             assert not openmp.is_there()
-    openmp._parallel.cache_clear()
+    openmp._library.cache_clear()
