@@ -14,8 +14,10 @@ from typing import Final
 
 from core.training.counting import number_of_colour
 from core.training.exchange import (
+    Answer,
     Clause,
     Exchange,
+    Look,
     concluded,
     in_short,
     one_after_another,
@@ -63,7 +65,8 @@ def compare_sizes(rng: random.Random, scene: Scene, is_told: bool = False) -> Ex
     alone = verdict if is_told else ""
     seen = _told(one, one.size), _told(other, other.size)
     slots = {"more": more, "one": one.shape, "other": other.shape}
-    return compared(rng, SKILL, WORDINGS["sizes"], seen, verdict, alone, **slots)
+    words = more, size
+    return compared(rng, SKILL, WORDINGS["sizes"], seen, verdict, alone, words, **slots)
 
 
 def compare_numbers(rng: random.Random, scene: Scene, is_told: bool = False) -> Exchange | None:
@@ -82,7 +85,8 @@ def compare_numbers(rng: random.Random, scene: Scene, is_told: bool = False) -> 
         answer = in_short(f"{verdict}, there are {relation.format(f'{one} shapes')} {other} shapes")
     else:
         counts = number_of_colour(scene, one), number_of_colour(scene, other)
-        answer = one_after_another(*counts, in_short(f"so {verdict}"))
+        words = tuple(str(colours.count(colour) or "no") for colour in (one, other))
+        answer = one_after_another(*counts, in_short(f"so {verdict}", words=words))
     return worded(rng, SKILL, wordings, answer, one=one, other=other)
 
 
@@ -102,10 +106,22 @@ def compare_places(rng: random.Random, scene: Scene, is_told: bool = False) -> E
     said = f"to the {truth}" if is_across else truth
     verdict = "yes" if asked == truth else "no"
     relation = f"the {one.shape} is {said} the {other.shape}"
-    alone, verdict = f"{verdict}, {relation}" if is_told else "", f"{relation}: {verdict}"
-    seen = _told(one, PLACES[one.place]), _told(other, PLACES[other.place])
+    if is_told:
+        answer = in_short(f"{verdict}, {relation}")
+    else:
+        seen = _told(one, PLACES[one.place]), _told(other, PLACES[other.place])
+        told = tuple(dict.fromkeys((asked.split()[0], truth.split()[0])))
+        answer = _with_verdict(concluded(*seen, relation), verdict, told)
     slots = {"one": one.shape, "where": where, "other": other.shape}
-    return compared(rng, SKILL, WORDINGS["places"], seen, verdict, alone, **slots)
+    return worded(rng, SKILL, WORDINGS["places"], answer, **slots)
+
+
+def _with_verdict(answer: Answer, verdict: str, words: tuple[str, ...]) -> Answer:
+    """An answer, and behind a colon whether that is what was asked; arguments as in `concluded`."""
+    said, looks = answer
+    before = said.removesuffix(".")
+    said = f"{before}: {verdict}."
+    return said, (*looks, Look(len(before), ()), Look(len(said), (), words))
 
 
 def compared(
@@ -115,6 +131,7 @@ def compared(
     clauses: tuple[Clause, Clause],
     verdict: str,
     alone: str,
+    words: tuple[str, ...],
     **slots: str,
 ) -> Exchange:
     """One question in one of its wordings.
@@ -123,9 +140,10 @@ def compared(
         clauses: what is seen of each of the two.
         verdict: what follows from both, or "".
         alone: the whole answer, where nothing is to be said before it; or "".
+        words: that the verdict is read from.
         slots: of the wording.
     """
-    answer = in_short(alone) if alone else concluded(*clauses, verdict)
+    answer = in_short(alone) if alone else concluded(*clauses, verdict, words)
     return worded(rng, skill, wordings, answer, **slots)
 
 

@@ -121,19 +121,29 @@ def is_there(rng: random.Random, scene: Scene, is_told: bool = False) -> Exchang
         verdict = f"yes, there is {with_article(thing)}" if found else f"no, there is no {thing}"
         answer = in_short(verdict)
     else:
-        answer = seen_of_shape(scene, shape, "I see", "yes" if found else "no")
+        words = tuple(word for word in (colour, shape) if word)
+        answer = seen_of_shape(scene, shape, "I see", "yes" if found else "no", words=words)
     return worded(rng, "is there", WORDINGS["is there"], answer, a_thing=with_article(thing))
 
 
 def seen_of_shape(
-    scene: Scene, shape: str, opening: str, verdict: str = "", picture: int = 0
+    scene: Scene,
+    shape: str,
+    opening: str,
+    verdict: str = "",
+    picture: int = 0,
+    words: tuple[str, ...] = (),
 ) -> Answer:
-    """All stars that a picture shows, and what follows. Arguments as in `all_seen`."""
+    """All stars that a picture shows, and what follows.
+
+    Args:
+        words: that the verdict is read from; the others as in `all_seen`.
+    """
     found = [item for item in scene.items if item.shape == shape]
     if not found:
         nothing = f"{opening} no {shape}"
         return in_short(f"{nothing}, so {verdict}" if verdict else nothing, (NOWHERE,))
-    return listed(opening, _named(found, picture), verdict)
+    return listed(opening, _named(found, picture), verdict, words)
 
 
 def there_are(num: int, noun: str = "shape") -> str:

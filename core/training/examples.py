@@ -5,7 +5,7 @@ Leaves out: how media become embeddings (stages.py).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -14,7 +14,7 @@ import torch
 from core.prompt import ASSISTANT, END
 from core.tokenizer import Tokenizer
 from core.training.dialogues import Dialogue, PictureRef, SoundRef, Turn, UserPart
-from core.training.exchange import NOWHERE, Look
+from core.training.exchange import NOWHERE, WORD, Look, words_of
 from core.training.heard_in_reply import WordFrames, heard_in
 from core.training.slots import NUM_GLOBAL_TOKENS, global_token
 
@@ -89,16 +89,19 @@ class RowEncoder:
         for turn in dialogue.turns:
             add([self.user])
             sounds: list[tuple[int, int]] = []  # the turn's: which, and where each begins
+            asked: dict[str, list[int]] = {}  # where each word of the question stands
             for part in turn.user:
                 if isinstance(part, SoundRef):
                     sounds.append((part.index, len(ids)))
+                if not isinstance(part, PictureRef) and turn.looks:
+                    asked = self._words_of(part, len(ids), ids[-1])
                 add(self._part(part, ids[-1]))
                 if isinstance(part, PictureRef):
                     views.append(len(ids) - NUM_GLOBAL_TOKENS)
             add([self.end, self.assistant])
             reply = self._text(turn.reply, self.assistant)
             if turn.looks:
-                looks.extend(self._looks(len(ids), turn, views))
+                looks.extend(self._looks(len(ids), turn, views, asked))
                 verdicts.extend(self._verdicts(len(ids), turn))
             elif turn.is_heard:
                 looks.extend(self._listens(len(ids), turn.reply, sounds))
@@ -118,15 +121,44 @@ class RowEncoder:
         return self.tokenizer.encode_text(text, after=after)
 
     def _looks(
-        self, start: int, turn: Turn, views: Sequence[int]
+        self,
+        start: int,
+        turn: Turn,
+        views: Sequence[int],
+        asked: Mapping[str, Sequence[int]],
     ) -> Iterator[tuple[int, int, float]]:
         """Where to look while a reply is said that begins at a place of the row.
 
         Args:
             views: where the pictures' global views begin.
+            asked: where each word of the question stands.
         """
+        said = self._words_of(turn.reply, start, self.assistant)
         for look, queries in self._parts(start, turn):
-            yield from _shared(queries, [_token_at(place, views) for place in look.at])
+            at = [_token_at(place, views) for place in look.at]
+            for word in dict.fromkeys(look.words):
+                before = [place for place in said.get(word, ()) if place <= queries.start]
+                at += [*asked.get(word, ()), *before[-look.words.count(word) :]]
+            yield from _shared(queries, at)
+
+    def _words_of(self, part: str | SoundRef, start: int, after: int) -> dict[str, list[int]]:
+        """Where each word of what begins at a place of the row stands: all tokens or frames of it.
+
+        Args:
+            after: the token before.
+        """
+        found: dict[str, list[int]] = {}
+        if isinstance(part, SoundRef):
+            if (said := self.media.said(part.index)) is not None:
+                for word, frames in zip(words_of(said[0]).split(), said[1], strict=True):
+                    found.setdefault(word, []).extend(start + frame for frame in frames)
+            return found
+        for match in WORD.finditer(part):
+            # A token begins with the space before its word.
+            texts = part[: match.start()].rstrip(), part[: match.end()]
+            begin, end = (start + len(self._text(text, after)) for text in texts)
+            found.setdefault(match[0].lower(), []).extend(range(begin, end))
+        return found
 
     def _verdicts(self, start: int, turn: Turn) -> Iterator[int]:
         """Places of what is read from nowhere, in a reply that begins at a place of the row."""

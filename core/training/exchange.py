@@ -36,15 +36,18 @@ class Look(NamedTuple):
     Args:
         end: the part goes up to this character of the answer.
         at: places are numbered as in items.PLACES.
+        words: in lower case; it is read from them too, wherever the question has them, and where
+            the answer has said them last: as often as they are here.
     """
 
     end: int
     at: Places
+    words: tuple[str, ...] = ()
 
 
-def look_throughout(said: str, at: Places) -> tuple[Look, ...]:
+def look_throughout(said: str, at: Places, words: tuple[str, ...] = ()) -> tuple[Look, ...]:
     """The look of a whole answer, if there is one."""
-    return (Look(len(said), at),) if at else ()
+    return (Look(len(said), at, words),) if at or words else ()
 
 
 Answer = tuple[str, tuple[Look, ...]]  # what is said, and where it is read from
@@ -57,19 +60,25 @@ class Clause(NamedTuple):
     at: Places
 
 
-def concluded(one: Clause, other: Clause, verdict: str = "") -> Answer:
+def concluded(one: Clause, other: Clause, verdict: str = "", words: tuple[str, ...] = ()) -> Answer:
     """An answer that tells two things first, and then what follows; and its looks.
 
     A verdict that came first would have to be found before anything was said.
     Source: Wei et al., "Chain-of-thought prompting" (arXiv 2201.11903).
+
+    Args:
+        words: that the verdict is read from.
     """
     first = capitalised(one.said)
     both = f"{first} and {other.said}"
     answer = f"{both}, so {verdict}." if verdict else f"{both}."
-    return answer, (Look(len(first), one.at), Look(len(both), other.at))
+    looks = Look(len(first), one.at), Look(len(both), other.at)
+    return answer, (*looks, Look(len(answer), (), words)) if words else looks
 
 
-def listed(opening: str, clauses: Sequence[Clause], verdict: str = "") -> Answer:
+def listed(
+    opening: str, clauses: Sequence[Clause], verdict: str = "", words: tuple[str, ...] = ()
+) -> Answer:
     """A sentence that names all that is found, and then what follows; and its looks.
 
     Each thing is read from its own place. What stands between them, and before and behind them, is
@@ -79,6 +88,7 @@ def listed(opening: str, clauses: Sequence[Clause], verdict: str = "") -> Answer
 
     Args:
         clauses: at least one.
+        words: that the verdict is read from.
     """
     said, looks = capitalised(opening), []
     for number, clause in enumerate(clauses):
@@ -89,7 +99,10 @@ def listed(opening: str, clauses: Sequence[Clause], verdict: str = "") -> Answer
         looks.append(Look(len(said), clause.at))
     said += ", so" if verdict else "."
     looks.append(Look(len(said), (NOWHERE,)))
-    return (f"{said} {verdict}." if verdict else said), tuple(looks)
+    said = f"{said} {verdict}." if verdict else said
+    if words:
+        looks.append(Look(len(said), (), words))
+    return said, tuple(looks)
 
 
 def one_after_another(*sentences: Answer) -> Answer:
@@ -97,7 +110,7 @@ def one_after_another(*sentences: Answer) -> Answer:
     answer, looks = "", []
     for said, its_looks in sentences:
         before = f"{answer} " if answer else ""
-        looks += [Look(len(before) + look.end, look.at) for look in its_looks]
+        looks += [look._replace(end=len(before) + look.end) for look in its_looks]
         answer = before + said
         if its_looks and its_looks[-1].end < len(said):
             looks.append(Look(len(answer), ()))
@@ -150,10 +163,10 @@ def worded(
     return Exchange(skill, question, as_heard(question), said, looks=looks)
 
 
-def in_short(said: str, at: Places = ()) -> Answer:
-    """A whole answer that is read from the same places throughout."""
+def in_short(said: str, at: Places = (), words: tuple[str, ...] = ()) -> Answer:
+    """A whole answer that is read from the same places and words throughout."""
     answer = f"{capitalised(said)}."
-    return answer, look_throughout(answer, at)
+    return answer, look_throughout(answer, at, words)
 
 
 def words_of(sentence: str) -> str:

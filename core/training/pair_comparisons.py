@@ -186,6 +186,7 @@ def same_colour(rng: random.Random, pair: Pair, is_told: bool = False) -> Exchan
         clauses,
         verdict,
         alone if is_told else "",
+        (one, other),
         shape=shape,
     )
 
@@ -208,7 +209,9 @@ def _of_counts(
             all_seen(scene, OPENINGS[number], str(len(scene.items)), number)
             for number, scene in enumerate(pair)
         ]
-        answer = one_after_another(*counts, in_short(f"so {verdict}"))
+        answer = one_after_another(
+            *counts, in_short(f"so {verdict}", words=(str(first), str(second)))
+        )
     return worded(rng, SKILL, WORDINGS[kind], answer)
 
 
@@ -235,7 +238,8 @@ def _seen_in_both(pair: Pair, thing: Thing, verdict: str) -> Answer:
         seen_of_shape(scene, thing.shape, OPENINGS[number], picture=number)
         for number, scene in enumerate(pair)
     ]
-    return one_after_another(*seen, in_short(f"so {verdict}"))
+    words = 2 * tuple(thing.name.split()[1:])  # of either picture, without the article
+    return one_after_another(*seen, in_short(f"so {verdict}", words=words))
 
 
 def _shown(thing: Thing) -> tuple[Clause, Clause]:

@@ -11,7 +11,7 @@ import pytest
 
 from core.training import comparisons, pair_comparisons
 from core.training.comparisons import WORDINGS, compare_places, compare_sizes
-from core.training.exchange import Clause, Exchange, Look, concluded
+from core.training.exchange import Clause, Exchange, Look, concluded, words_of
 from core.training.items import Scene
 from core.training.scenes import ask_about, sample_scene
 from tests.training.oracles import (
@@ -92,7 +92,7 @@ def is_true_told_place(scene: Scene, exchange: Exchange) -> bool:
 
 
 @pytest.mark.parametrize("compare", [compare_sizes, compare_places])
-def test_each_clause_is_read_from_its_own_place_and_the_verdict_from_nowhere(
+def test_each_clause_is_read_from_its_own_place_and_the_verdict_from_words(
     compare: comparisons.Compare,
 ) -> None:
     rng, num_compared = random.Random(8), 0
@@ -103,13 +103,35 @@ def test_each_clause_is_read_from_its_own_place_and_the_verdict_from_nowhere(
             continue
         by_place = {item.place: item for item in scene.items}
         begin = 0
-        for look in exchange.looks:
+        one, other, *rest = exchange.looks
+        for look in (one, other):
             clause, begin = exchange.answer[begin : look.end], look.end
             ((picture, place),) = look.at
             assert picture == 0
             assert f"the {by_place[place].shape} is " in clause.lower()
         assert exchange.answer[begin:].startswith(", so ")
+        assert rest[-1].end == len(exchange.answer)
+        assert not any(look.at for look in rest)
+        *_, verdict = rest
+        asked, said = words_of(exchange.question).split(), words_of(exchange.answer).split()
+        assert set(verdict.words) & set(asked)
+        assert set(verdict.words) <= {*asked, *said}
         num_compared += 1
+
+
+def test_whether_it_is_so_is_read_from_what_was_asked_and_what_was_said() -> None:
+    rng = random.Random(9)
+    verdicts: set[tuple[bool, int]] = set()
+    while len(verdicts) < 4:
+        scene = sample_scene(rng)
+        exchange = compare_places(rng, scene) if scene.items else None
+        if exchange is not None:
+            relation, verdict = exchange.looks[-2:]
+            said, is_so = exchange.answer[: relation.end], exchange.answer.endswith(": yes.")
+            assert exchange.answer[relation.end :] in (": yes.", ": no.")
+            assert len(verdict.words) == (1 if is_so else 2)
+            assert sum(word in words_of(said).split() for word in verdict.words) >= 1
+            verdicts.add((is_so, len(verdict.words[0])))
 
 
 def test_what_follows_stands_behind_what_is_seen() -> None:

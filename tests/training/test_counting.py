@@ -70,7 +70,7 @@ def ends(looks: tuple[Look, ...]) -> list[int]:
 def test_without_a_verdict_the_sentence_ends_behind_what_is_named() -> None:
     answer, looks = listed("in it I see", [Clause("a", ((1, 2),))])
     assert answer == "In it I see a."
-    assert looks[-1] == (len(answer), (NOWHERE,))
+    assert looks[-1] == Look(len(answer), (NOWHERE,))
 
 
 def test_sentences_one_after_another_keep_what_they_are_read_from() -> None:

@@ -45,7 +45,7 @@ from core.training.scenes import ask_about, sample_scene
 from core.training.slots import NUM_GLOBAL_TOKENS, SIDE, global_token, slots_of
 from tests.training import random_learner, small_tokenizer
 
-PICTURE_ID, NUM_CROP_TOKENS = 11, 13
+PICTURE_ID, SOUND_ID, NUM_CROP_TOKENS = 11, 12, 13
 WHERE = [[0, 7, 2], [0, 8, 2], [0, 8, 5], [1, 6, 0]]
 LOOKS = Looks(torch.tensor(WHERE), torch.tensor([1.0, 0.5, 0.5, 1.0]))
 
@@ -147,7 +147,7 @@ def test_a_place_is_told_by_its_token_of_the_global_view(place: int) -> None:
 def encoder() -> RowEncoder:
     media = MediaTokens(
         image_id=PICTURE_ID,
-        audio_id=12,
+        audio_id=SOUND_ID,
         picture_tokens=lambda _: NUM_CROP_TOKENS + NUM_GLOBAL_TOKENS,
         sound_tokens=lambda _: 5,
     )
@@ -274,7 +274,7 @@ def test_all_shapes_are_looked_for_in_all_places_alike_where_their_number_comes_
     scene = Scene((Item("star", "red", "large", 4), Item("ring", "red", "large", 5)), "", 0)
     for picture in (0, 1):
         (first, *_) = looks_of_scene(f"The picture shows {contents(scene)}.", scene, picture)
-        assert first == (len("The picture shows 2 shapes:"), all_places(picture))
+        assert first == Look(len("The picture shows 2 shapes:"), all_places(picture))
 
 
 def test_what_is_at_a_place_is_read_there_whether_something_is_or_not() -> None:
@@ -315,8 +315,8 @@ def test_the_words_for_each_shape_of_a_description_look_at_it_alone() -> None:
             continue
         num_described += 1
         parts, start = [], 0
-        assert exchange.looks[0] == (exchange.answer.index(":") + 1, all_places())
-        for end, at in exchange.looks:
+        assert exchange.looks[0] == Look(exchange.answer.index(":") + 1, all_places())
+        for end, at, _ in exchange.looks:
             if at and at != all_places():
                 parts.append((exchange.answer[start:end].strip(), at))
             start = end
@@ -349,6 +349,36 @@ def test_a_part_of_a_reply_looks_where_it_is_read_from() -> None:
     targets = dict.fromkeys(range(ends[0], ends[1]), 4) | dict.fromkeys(range(ends[2], ends[3]), 0)
     at = {places[number]: view + global_token(place) for number, place in targets.items()}
     assert list(row.looks) == [(query, key, 1.0) for query, key in at.items()]
+
+
+def test_a_verdict_is_read_from_words_of_the_question_and_of_the_reply() -> None:
+    reply = "The star is above and the ring is above, so the star is left: no."
+    before = len("The star is above and the ring is above, so the star is left")
+    looks = (Look(before, ()), Look(len(reply), (), ("above", "left", "blue")))
+    asked = "Is the star above the ring, or Above the star?"
+    row = encoder().encode(Dialogue((Turn((PictureRef(0), asked), reply, looks),)))
+    (places,) = spans(row)
+    tokens = small_tokenizer()
+    texts = [tokens.decode([id_]) for id_ in row.ids]
+    above, left = texts.index(" above"), texts.index(" left")
+    later = [place for place, text in enumerate(texts) if text == " above" and place > above]
+    capital = range(texts.index(" or") + 1, texts.index(" the", texts.index(" or")))
+    queries = {query for query, _, _ in row.looks}
+    assert queries == set(row.verdicts) - set(range(places[0], min(queries)))
+    for query in queries:
+        found = {key: share for at, key, share in row.looks if at == query}
+        assert found.keys() == {above, *capital, later[-1], left}
+        assert sum(found.values()) == pytest.approx(1.0)
+
+
+def test_a_verdict_is_read_from_where_words_were_heard() -> None:
+    said = ("is the ring left", ((0,), (1,), (2, 3), (5,)))
+    media = replace(encoder().media, said=lambda _: said, sound_tokens=lambda _: 7)
+    looks = (Look(3, ()), Look(6, (), ("left", "ring")))
+    turn = Turn((PictureRef(0), SoundRef(4)), "It: no.", looks)
+    row = RowEncoder(small_tokenizer(), media).encode(Dialogue((turn,)))
+    sound = row.ids.index(SOUND_ID)
+    assert {key - sound for _, key, _ in row.looks} == {2, 3, 5}
 
 
 def test_what_follows_from_what_was_seen_counts_for_more() -> None:
