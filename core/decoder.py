@@ -67,7 +67,7 @@ class Decoder:
         self.num_heads: int = config.num_attention_heads
         self.num_kv_heads: int = config.num_key_value_heads
         self.head_dim: int = config.hidden_size // config.num_attention_heads
-        self._programs = TokenPrograms(self)
+        self._programs = TokenPrograms()
 
     def forward(
         self,
@@ -93,7 +93,7 @@ class Decoder:
         self.check_rows(kv_cache, rows, num_tokens)
         starts = [kv_cache.lengths[row] for row in rows]
         rotation = self.rope.tables(starts, num_tokens, [kv_cache.regimes[row] for row in rows])
-        program = self._programs.of(hidden, kv_cache, row_adapters)
+        program = self._programs.of(self, hidden, kv_cache, row_adapters)
         if program is not None:
             hidden = program.run(hidden, rotation, kv_cache, rows)
             return self._after_layers(hidden, kv_cache, rows, scores_all)

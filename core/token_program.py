@@ -48,51 +48,49 @@ class _Attention:
 _attention = cache(_Attention)
 
 
-class _Sides(NamedTuple):
-    """How many numbers a row has, by what they are."""
+class _Shape(NamedTuple):
+    """What a program has to know of a decoder: how many numbers a row has, by what they are."""
 
+    num_layers: int
     hidden: int
     qkv: int
     mixed: int
     gate_up: int
+    num_kv_heads: int
+    num_shared: int  # queries for each head of keys and values
+    head_dim: int
+    num_turned: int  # of a head
+    eps: float  # of the norms
 
 
 class TokenPrograms:
-    """Finds or writes the program for some rows.
+    """Finds or writes the program for some rows, always of the same decoder."""
 
-    Args:
-        decoder: whose layers they go through.
-    """
-
-    def __init__(self, decoder: Decoder) -> None:
-        self._decoder = decoder
+    def __init__(self) -> None:
         self._kept: dict[_Key, TokenProgram] = {}  # the one unused for longest first
         self._can_run: bool | None = None
 
     def of(
-        self, hidden: torch.Tensor, kv_cache: KVCache, adapters: RowAdapters
+        self, decoder: Decoder, hidden: torch.Tensor, kv_cache: KVCache, adapters: RowAdapters
     ) -> TokenProgram | None:
         """The program for rows of hidden states (num_rows, num_tokens, hidden), or None.
 
         There is none for several tokens of a row, and where something is multiplied otherwise.
         """
+        if self._can_run is None:
+            self._can_run = can_run(decoder)
         is_one_token = hidden.shape[1] == 1 and type(kv_cache) is KVCache
-        if not is_one_token or hidden.dtype != torch.bfloat16 or not self._is_possible():
+        if not (self._can_run and is_one_token and hidden.dtype == torch.bfloat16):
             return None
         runs = tuple((name, rows.start, rows.stop) for name, rows in adapters.runs)
         key = (len(hidden), runs, torch.get_num_threads())
         program = self._kept.pop(key, None)
         if program is None:
-            program = TokenProgram(self._decoder, len(hidden), adapters)
+            program = TokenProgram(decoder, len(hidden), adapters)
         self._kept[key] = program
         if len(self._kept) > NUM_KEPT:
             del self._kept[next(iter(self._kept))]
         return program
-
-    def _is_possible(self) -> bool:
-        if self._can_run is None:
-            self._can_run = can_run(self._decoder)
-        return self._can_run
 
 
 def can_run(decoder: Decoder) -> bool:
@@ -130,12 +128,11 @@ class TokenProgram:
     """
 
     def __init__(self, decoder: Decoder, num_rows: int, adapters: RowAdapters) -> None:
-        self._decoder, self._num_rows, self._adapters = decoder, num_rows, adapters
+        # Not the decoder: it holds its programs, and would wait for the collector.
+        self._num_rows, self._adapters = num_rows, adapters
         self._rows = quick_rows.loops()
-        self._sides = _sides(decoder)
-        num_shared = decoder.num_heads // decoder.num_kv_heads
-        self._attention = _attention(decoder.head_dim, decoder.rope.num_turned, num_shared)
-        self._num_shared = num_shared
+        self._shape = shape = _shape(decoder)
+        self._attention = _attention(shape.head_dim, shape.num_turned, shape.num_shared)
         self._tasks: list[Array[c_int64]] = []
         self._counters: list[tuple[Array[c_int64], int]] = []
         self._loops: list[int] = []  # each loop's address and its task's
@@ -179,16 +176,16 @@ class TokenProgram:
 
     def _make_room(self) -> None:
         """Memory for what a token is on its way through a layer."""
-        decoder, sides, num = self._decoder, self._sides, self._num_rows
-        widest = max(sides.qkv, sides.gate_up, sides.hidden)
+        shape, num = self._shape, self._num_rows
+        widest = max(shape.qkv, shape.gate_up, shape.hidden)
 
         def numbers(*shape: int, dtype: torch.dtype = torch.bfloat16) -> torch.Tensor:
             return torch.zeros(*shape, dtype=dtype)
 
-        self._hidden, self._normed = numbers(num, sides.hidden), numbers(num, sides.hidden)
-        self._qkv, self._mixed = numbers(num, sides.qkv), numbers(num, sides.mixed)
-        self._gate_up, self._gated = numbers(num, sides.gate_up), numbers(num, sides.gate_up // 2)
-        self._product, self._lora = numbers(num, sides.hidden), numbers(num, widest)
+        self._hidden, self._normed = numbers(num, shape.hidden), numbers(num, shape.hidden)
+        self._qkv, self._mixed = numbers(num, shape.qkv), numbers(num, shape.mixed)
+        self._gate_up, self._gated = numbers(num, shape.gate_up), numbers(num, shape.gate_up // 2)
+        self._product, self._lora = numbers(num, shape.hidden), numbers(num, widest)
         self._low_rank = numbers(num, widest)
         # Of what a base matrix is multiplied by, and of what a LoRA's second factor is.
         self._rounded = [
@@ -197,10 +194,9 @@ class TokenProgram:
             )
             for _ in range(2)
         ]
-        turned = num, decoder.rope.num_turned
-        self._cosines, self._sines = numbers(*turned), numbers(*turned)
+        self._cosines, self._sines = (numbers(num, shape.num_turned) for _ in range(2))
         self._lengths, self._capacities = (numbers(num, dtype=torch.int64) for _ in range(2))
-        self._places = numbers(len(decoder.layers), 2, num, dtype=torch.int64)
+        self._places = numbers(shape.num_layers, 2, num, dtype=torch.int64)
         self._scores = torch.empty(0)
 
     def _new_task(self, *counters: int) -> Array[c_int64]:
@@ -229,7 +225,7 @@ class TokenProgram:
 
     def _write_norm(self, weight: torch.Tensor) -> None:
         task = self._write_rows(self._rows.norm, self._hidden, self._normed)
-        self._rows.describe_norm(task, self._num_rows, weight.data_ptr(), self._decoder.eps)
+        self._rows.describe_norm(task, self._num_rows, weight.data_ptr(), self._shape.eps)
 
     def _write_rows(self, loop: int, rows: torch.Tensor, result: torch.Tensor) -> Array[c_int64]:
         task = self._new_task(self._rows.task.NEXT_ITEM)
@@ -244,7 +240,7 @@ class TokenProgram:
     ) -> None:
         """Rows are added to others; arguments as in `Loops.describe`."""
         task = self._new_task(self._rows.task.NEXT_ITEM)
-        num_columns = num_columns or self._sides.hidden
+        num_columns = num_columns or self._shape.hidden
         self._rows.describe(task, num_rows, num_columns, rows, result)
         self._then(self._rows.add, task)
 
@@ -309,10 +305,10 @@ class TokenProgram:
     def _write_attention(self, layer: int) -> Array[c_int64]:
         field = self._attention.task
         task = self._new_task(field.NEXT_ITEM, field.NEXT_THREAD)
-        decoder = self._decoder
-        task[field.NUM_ITEMS] = self._num_rows * decoder.num_kv_heads
-        task[field.NUM_KV_HEADS] = decoder.num_kv_heads
-        scale = decoder.head_dim**-0.5
+        num_kv_heads = self._shape.num_kv_heads
+        task[field.NUM_ITEMS] = self._num_rows * num_kv_heads
+        task[field.NUM_KV_HEADS] = num_kv_heads
+        scale = self._shape.head_dim**-0.5
         (task[field.SCALE],) = struct.unpack("<q", struct.pack("<fi", scale, 0))
         for place, tensor in (
             (field.HEADS, self._qkv),
@@ -346,17 +342,23 @@ class TokenProgram:
         ]
         self._places.copy_(torch.tensor(places))
         most_keys = (max(capacities) // _GRAIN_KEYS + 1) * _GRAIN_KEYS
-        self._scores = torch.empty(torch.get_num_threads(), self._num_shared, most_keys)
+        self._scores = torch.empty(torch.get_num_threads(), self._shape.num_shared, most_keys)
         field = self._attention.task
         for task in self._attending:
             task[field.SCORES], task[field.MOST_KEYS] = self._scores.data_ptr(), most_keys
 
 
-def _sides(decoder: Decoder) -> _Sides:
+def _shape(decoder: Decoder) -> _Shape:
     layer = decoder.layers[0]
-    return _Sides(
+    return _Shape(
+        num_layers=len(decoder.layers),
         hidden=decoder.norm.shape[0],
         qkv=layer.qkv_proj.base.shape[0],
         mixed=layer.o_proj.base.shape[1],
         gate_up=layer.gate_up_proj.base.shape[0],
+        num_kv_heads=decoder.num_kv_heads,
+        num_shared=decoder.num_heads // decoder.num_kv_heads,
+        head_dim=decoder.head_dim,
+        num_turned=decoder.rope.num_turned,
+        eps=decoder.eps,
     )

@@ -164,24 +164,24 @@ def test_keys_that_tower_over_others_take_all_of_a_look(packed: Model, decoder: 
 def test_only_single_tokens_of_a_cache_in_bfloat16_have_a_program(
     packed: Model, decoder: Decoder
 ) -> None:
-    programs, adapters = TokenPrograms(decoder), RowAdapters.of_rows([None])
+    programs, adapters = TokenPrograms(), RowAdapters.of_rows([None])
     cache = packed.new_kv_cache(1, 64)
     states = random_states(1, 2, packed.config.hidden_size)
-    assert programs.of(states[:, :1], cache, adapters) is not None
-    assert programs.of(states, cache, adapters) is None
-    assert programs.of(states[:, :1].float(), cache, adapters) is None
+    assert programs.of(decoder, states[:, :1], cache, adapters) is not None
+    assert programs.of(decoder, states, cache, adapters) is None
+    assert programs.of(decoder, states[:, :1].float(), cache, adapters) is None
     in_int8 = Int8KVCache(packed.config, 1, 64, torch.bfloat16, torch.device("cpu"))
-    assert programs.of(states[:, :1], in_int8, adapters) is None
+    assert programs.of(decoder, states[:, :1], in_int8, adapters) is None
 
 
 def test_programs_are_kept_for_the_next_token_but_not_too_many(
     packed: Model, decoder: Decoder
 ) -> None:
-    programs, cache = TokenPrograms(decoder), packed.new_kv_cache(1, 64)
+    programs, cache = TokenPrograms(), packed.new_kv_cache(1, 64)
 
     def of(num_rows: int) -> token_program.TokenProgram | None:
         states = random_states(num_rows, 1, packed.config.hidden_size)
-        return programs.of(states, cache, RowAdapters.of_rows([None] * num_rows))
+        return programs.of(decoder, states, cache, RowAdapters.of_rows([None] * num_rows))
 
     first = of(1)
     assert of(2) is not first
