@@ -17,6 +17,7 @@ from typing import Final
 import torch
 
 from core import openmp
+from core.once import once
 from core.scratch import scratch
 
 NEEDED: Final = frozenset(("avx512f", "avx512bw", "avx512bf16"))
@@ -37,7 +38,7 @@ class _Loops:
         self.pack, self.attend = (self._compiled.address(name) for name in ("pack", "attend"))
 
 
-@cache
+@once
 def _loops(width: int) -> _Loops:
     assert can_attend(), "LLVM ends the process where it has no such instruction"
     return _Loops(width)

@@ -10,13 +10,15 @@ int8_weight.py).
 from __future__ import annotations
 
 from ctypes import CFUNCTYPE, Array, addressof, c_int64, c_void_p
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import torch
 import torch.nn.functional as F
 
 from core import openmp
+from core.nf4_pack import BLOCK
+from core.once import once
 from core.scratch import scratch
 
 if TYPE_CHECKING:
@@ -58,7 +60,7 @@ class _Loops:
         self.round_few = CFUNCTYPE(None, c_void_p)(self.round_rows)
 
 
-@cache
+@once
 def _loops() -> _Loops:
     assert can_multiply(), "LLVM ends the process where it has no such instruction"
     return _Loops()
@@ -72,25 +74,38 @@ def can_multiply() -> bool:
     return cpu_features() >= NEEDED and openmp.is_there()
 
 
+def compile_ahead() -> None:
+    """Have the loops compiled, where `can_multiply`: in a thread that has time for it."""
+    if can_multiply():
+        _loops()
+
+
 class Int8Product:
     """A matrix, as what multiplies rows by it: of bfloat16, (..., in), its product (..., out).
 
     Rows are on the CPU; they may be shorter, and are taken to have zeros behind them.
 
     Args:
-        loop: the address of the machine code.
-        matrix, scales, table: as the task has them; the first two stay where they are, and in use.
+        matrix, scales: as the task has them; they stay where they are, and in use.
+        table: the levels of NF4, if the matrix is in NF4 and not in int8.
     """
 
     def __init__(
-        self, loop: int, matrix: torch.Tensor, scales: torch.Tensor, table: torch.Tensor | None
+        self, matrix: torch.Tensor, scales: torch.Tensor, table: torch.Tensor | None
     ) -> None:
-        self._loops = _loops()
-        self.loop = loop
         self._matrix, self._scales, self._table = matrix, scales, table
-        num_blocks, self.num_out = scales.shape
-        self.num_blocks = num_blocks
-        self.num_in = num_blocks * self._loops.code.BLOCK
+        self.num_blocks, self.num_out = scales.shape
+        self.num_in = self.num_blocks * BLOCK
+
+    @cached_property
+    def _loops(self) -> _Loops:
+        return _loops()  # when they are needed: a model loads sooner than they are compiled
+
+    @property
+    def loop(self) -> int:
+        """The address of what multiplies rows that are rounded."""
+        is_int8 = self._table is None
+        return self._loops.multiply_int8 if is_int8 else self._loops.multiply_nf4
 
     @property
     def task(self) -> type[Task]:
@@ -166,7 +181,7 @@ def nf4_product(codes: torch.Tensor, absmax: torch.Tensor, levels: torch.Tensor)
         levels: float32, the 16 numbers of NF4 in [-1, 1].
     """
     table = (torch.round(levels * LARGEST) + LEVEL_ZERO).to(torch.uint8)
-    return Int8Product(_loops().multiply_nf4, codes, absmax, table)
+    return Int8Product(codes, absmax, table)
 
 
 def int8_product(levels: torch.Tensor, largest: torch.Tensor) -> Int8Product:
@@ -177,7 +192,7 @@ def int8_product(levels: torch.Tensor, largest: torch.Tensor) -> Int8Product:
         largest: each 64 numbers' largest magnitude, bfloat16, shape (in / 64, out). Both stay where
             they are, and in use.
     """
-    return Int8Product(_loops().multiply_int8, levels, largest, None)
+    return Int8Product(levels, largest, None)
 
 
 def in_fours(matrix: torch.Tensor) -> torch.Tensor:

@@ -17,7 +17,7 @@ from typing import Final
 import torch
 from transformers import Phi4MultimodalConfig
 
-from core import attention
+from core import attention, token_program
 from core.adapters import LoraFactors, RoutedLinear
 from core.checkpoint import Checkpoint, open_checkpoint
 from core.config import ModelOptions
@@ -63,9 +63,10 @@ def load_model(folder: Path, options: ModelOptions, progress: Progress | None = 
     options = with_quantization(options, checkpoint.config)
     source: Source = CheckpointSource(checkpoint, options)
     if not is_kept(checkpoint.config, options):
-        return _Loader(checkpoint, source, options, progress).load()
-    if options.device == "cpu" and options.torch_dtype == torch.bfloat16:
-        attention.compile_ahead(*_head_widths(checkpoint.config))
+        model = _Loader(checkpoint, source, options, progress).load()
+        _compile_ahead(checkpoint.config, options)  # which takes longer than that
+        return model
+    _compile_ahead(checkpoint.config, options)
     kept_in = prepared_folder(Path(folder), options)
     prepared = open_prepared(kept_in, options.torch_dtype)
     if prepared is not None:
@@ -202,10 +203,27 @@ def _is_large(config: Phi4MultimodalConfig) -> bool:
     return bool(config.hidden_size * config.num_hidden_layers > SMALL_MODEL)
 
 
+def _compile_ahead(config: Phi4MultimodalConfig, options: ModelOptions) -> None:
+    """Let machine code that the first reply will need be made in the background."""
+    if options.device != "cpu" or options.torch_dtype != torch.bfloat16:
+        return
+    if options.quantization == "nf4":
+        token_program.compile_ahead(*_head_shape(config))
+    if _is_large(config):  # prompts of others are quick without
+        attention.compile_ahead(*_head_widths(config))
+
+
 def _head_widths(config: Phi4MultimodalConfig) -> set[int]:
     """Of the decoder's attention and the vision encoder's."""
     both = config, config.vision_config
     return {each.hidden_size // each.num_attention_heads for each in both}
+
+
+def _head_shape(config: Phi4MultimodalConfig) -> tuple[int, int, int]:
+    """A head's width, how many of its numbers are turned, and queries a head of keys."""
+    width = config.hidden_size // config.num_attention_heads
+    num_turned = int(width * config.rope_parameters.get("partial_rotary_factor", 1.0))
+    return width, num_turned, config.num_attention_heads // config.num_key_value_heads
 
 
 def is_kept(config: Phi4MultimodalConfig, options: ModelOptions) -> bool:

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from core import openmp
+from core.once import once
 from core.scratch import scratch
 
 NEEDED: Final = frozenset(("avx512f", "avx512bw"))
@@ -60,7 +61,7 @@ class Loops:
         (task[self.task.EPSILON],) = struct.unpack("<q", struct.pack("<fi", eps, 0))
 
 
-@cache
+@once
 def loops() -> Loops:
     """The machine code, where `can_run`."""
     assert can_run(), "LLVM ends the process where it has no such instruction"

@@ -12,7 +12,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Sequence
 from ctypes import Array, addressof, c_int64
-from functools import cache
+from threading import Thread
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import torch
@@ -23,6 +23,7 @@ from core.int8_products import Int8Product, Rounded
 from core.int8_weight import Int8RowsWeight
 from core.kv_cache import KVCache
 from core.nf4_weight import Nf4Weight
+from core.once import once
 
 if TYPE_CHECKING:
     from core.decoder import Decoder, DecoderLayer
@@ -45,7 +46,7 @@ class _Attention:
         self.address = self._compiled.address("attend_tokens")
 
 
-_attention = cache(_Attention)
+_attention = once(_Attention)
 
 
 class _Shape(NamedTuple):
@@ -93,17 +94,41 @@ class TokenPrograms:
         return program
 
 
-def can_run(decoder: Decoder) -> bool:
-    """Whether the machine has the loops, and a decoder's matrices are all multiplied by them."""
+def compile_ahead(width: int, num_turned: int, num_shared: int) -> None:
+    """Let the loops be compiled in the background, before the first token needs them.
+
+    Args:
+        width, num_turned: of a head of the decoder, and how many of its numbers are turned.
+        num_shared: queries for each head of keys and values.
+    """
+
+    def compile_() -> None:
+        int8_products.compile_ahead()
+        quick_rows.loops()
+        if _fits(width, num_turned):
+            _attention(width, num_turned, num_shared)
+
+    if _has_loops():
+        Thread(target=compile_, daemon=True).start()
+
+
+def _has_loops() -> bool:
+    return attention.can_attend() and int8_products.can_multiply() and quick_rows.can_run()
+
+
+def _fits(width: int, num_turned: int) -> bool:
+    """Whether heads are such as the loops take."""
     from core.token_attention_loops import TURNED_MULTIPLE, WIDTH_MULTIPLE
 
-    has_loops = attention.can_attend() and int8_products.can_multiply() and quick_rows.can_run()
-    is_fit = (
-        decoder.head_dim % WIDTH_MULTIPLE == 0
-        and decoder.rope.num_turned % TURNED_MULTIPLE == 0
-        and decoder.norm.shape[0] % quick_rows.MULTIPLE == 0
-    )
-    return has_loops and is_fit and all(map(_is_in_int8, _linears(decoder.layers)))
+    return width % WIDTH_MULTIPLE == 0 and num_turned % TURNED_MULTIPLE == 0
+
+
+def can_run(decoder: Decoder) -> bool:
+    """Whether the machine has the loops, and a decoder's matrices are all multiplied by them."""
+    if not (_has_loops() and decoder.norm.shape[0] % quick_rows.MULTIPLE == 0):
+        return False
+    is_fit = _fits(decoder.head_dim, decoder.rope.num_turned)
+    return is_fit and all(map(_is_in_int8, _linears(decoder.layers)))
 
 
 def _linears(layers: Iterable[DecoderLayer]) -> Iterable[RoutedLinear]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from threading import Event
 from unittest.mock import patch
 
 import pytest
@@ -204,3 +205,22 @@ def test_a_machine_without_the_instructions_goes_without(
 ) -> None:
     monkeypatch.setattr(int8_products, "can_multiply", lambda: False)
     assert not can_run(packed._decoder)
+
+
+@pytest.mark.parametrize(("dtype", "quantization"), [("bfloat16", "nf4"), ("float32", "nf4")])
+def test_loops_are_compiled_when_a_model_has_loaded_that_needs_them(
+    dtype: str, quantization: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, ...]] = []
+    monkeypatch.setattr(token_program, "compile_ahead", lambda *shape: asked.append(shape))
+    load_model(BUNDLED_FOLDER, ModelOptions(dtype, quantization, "cpu"))  # type: ignore[arg-type]
+    assert asked == ([(64, 48, 2)] if dtype == "bfloat16" else [])
+
+
+def test_they_are_compiled_in_the_background(
+    decoder: Decoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = Event()
+    monkeypatch.setattr(token_program, "_attention", lambda *shape: done.set())
+    token_program.compile_ahead(32, 16, 1)
+    assert done.wait(60)
