@@ -65,8 +65,7 @@ def compare_sizes(rng: random.Random, scene: Scene, is_told: bool = False) -> Ex
     alone = verdict if is_told else ""
     seen = _told(one, one.size), _told(other, other.size)
     slots = {"more": more, "one": one.shape, "other": other.shape}
-    words = more, size
-    return compared(rng, SKILL, WORDINGS["sizes"], seen, verdict, alone, words, **slots)
+    return compared(rng, SKILL, WORDINGS["sizes"], seen, verdict, alone, (), **slots)
 
 
 def compare_numbers(rng: random.Random, scene: Scene, is_told: bool = False) -> Exchange | None:
@@ -140,7 +139,7 @@ def compared(
         clauses: what is seen of each of the two.
         verdict: what follows from both, or "".
         alone: the whole answer, where nothing is to be said before it; or "".
-        words: that the verdict is read from.
+        words: that the verdict is read from; none: from wherever it is.
         slots: of the wording.
     """
     answer = in_short(alone) if alone else concluded(*clauses, verdict, words)
