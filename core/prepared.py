@@ -14,7 +14,6 @@ import errno
 import hashlib
 import json
 import logging
-import os
 import shutil
 import time
 import uuid
@@ -30,6 +29,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from core.aligned import save_aligned, seen_as
+from core.cache_folder import cache_folder
 from core.config import ModelOptions
 from core.int4_weight import packed_together
 from core.int8_products import can_multiply
@@ -55,9 +55,8 @@ DAMAGE: Final = (
 
 
 def prepared_home() -> Path:
-    """Where prepared models are kept: below XDG_CACHE_HOME, or ~/.cache without it."""
-    cache_home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(cache_home) / "triad" / "prepared"
+    """Where prepared models are kept."""
+    return cache_folder("prepared")
 
 
 def prepared_folder(model_folder: Path, options: ModelOptions) -> Path:

@@ -12,7 +12,10 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, Final
 
+import llvmlite
 from llvmlite import binding, ir
+
+from core import kept_code
 
 BYTE: Final = ir.IntType(8)
 SHORT: Final = ir.IntType(16)
@@ -211,18 +214,24 @@ class Compiled:
     def __init__(self, module: ir.Module) -> None:
         binding.initialize_native_target()
         binding.initialize_native_asmprinter()
+        cpu, features = binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten()
         machine = binding.Target.from_default_triple().create_target_machine(
-            cpu=binding.get_host_cpu_name(),
-            features=binding.get_host_cpu_features().flatten(),
-            opt=2,
+            cpu=cpu, features=features, opt=2
         )
-        parsed = binding.parse_assembly(str(module))
-        parsed.verify()
-        options = binding.create_pipeline_tuning_options(speed_level=2)
-        binding.create_pass_builder(machine, options).getModulePassManager().run(
-            parsed, binding.create_pass_builder(machine, options)
-        )
-        self._engine = binding.create_mcjit_compiler(parsed, machine)  # keeps the code alive
+        code = str(module)
+        name = kept_code.key(code, cpu, features, llvmlite.__version__)
+        found = kept_code.find(name)
+        parsed = binding.parse_assembly("" if found else code)
+        # It keeps the code alive.
+        self._engine = binding.create_mcjit_compiler(parsed, machine)
+        if found:
+            self._engine.add_object_file(binding.ObjectFileRef.from_data(found))
+        else:
+            parsed.verify()
+            options = binding.create_pipeline_tuning_options(speed_level=2)
+            builder = binding.create_pass_builder(machine, options)
+            builder.getModulePassManager().run(parsed, builder)
+            kept_code.keep(name, machine.emit_object(parsed))
         self._engine.finalize_object()
 
     def address(self, name: str) -> int:
