@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 NUM_KEPT: Final = 8  # programs
 _TASK_WORDS: Final = 16  # as many as the longest task has fields
 _GRAIN_KEYS: Final = 512  # memory for scores grows by it
+_KEYS_BEHIND: Final = 16  # scores of no key that are written behind those of a row's last
 _Key = tuple[int, tuple[tuple[str, int, int], ...], int]
 
 
@@ -366,7 +367,7 @@ class TokenProgram:
             for layer in range(len(self._attending))
         ]
         self._places.copy_(torch.tensor(places))
-        most_keys = (max(capacities) // _GRAIN_KEYS + 1) * _GRAIN_KEYS
+        most_keys = -(-(max(capacities) + _KEYS_BEHIND) // _GRAIN_KEYS) * _GRAIN_KEYS
         self._scores = torch.empty(torch.get_num_threads(), self._shape.num_shared, most_keys)
         field = self._attention.task
         for task in self._attending:

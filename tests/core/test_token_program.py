@@ -153,6 +153,23 @@ def test_what_was_written_of_memory_never_filled_is_not_looked_at(
     assert torch.equal(*(decoded(packed, cache, [0], [None]) for cache in caches))
 
 
+@pytest.mark.parametrize("capacity", [496, 500, 511, 512, 1024])
+def test_a_row_that_is_full_writes_nothing_beside_its_memory(
+    capacity: int, packed: Model, decoder: Decoder
+) -> None:
+    cache = packed.new_kv_cache(1, capacity)
+    num_fed = capacity - 2
+    packed.forward(random_states(1, num_fed, packed.config.hidden_size), cache, [0], [None])
+    programs = TokenPrograms()
+    hidden = random_states(1, 1, packed.config.hidden_size)
+    program = programs.of(decoder, hidden, cache, RowAdapters.of_rows([None]))
+    assert program is not None
+    program._find_memory(cache, [0])
+    assert program._scores.shape[2] >= capacity + 16
+    decoded(packed, cache, [0], [None], 2)
+    assert cache.length(0) == capacity
+
+
 def test_keys_that_tower_over_others_take_all_of_a_look(packed: Model, decoder: Decoder) -> None:
     """Softmax neither overflows nor divides by nothing."""
     cache = filled(packed, [30], [None])
