@@ -28,6 +28,7 @@ FRAMES_PER_TOKEN: Final = 8  # the encoder's convolutions; 80 ms a token
 
 # Half an hour is 180 000 frames: 2048 at a time (20 s) keep the working memory at some 30 MB.
 BLOCK_FRAMES: Final = 2_048
+FRAMES_AT_ONCE: Final = 12  # of 257 bins and 80 filters: below what OpenBLAS gives several threads
 
 
 def log_mel(waveform: np.ndarray) -> np.ndarray:
@@ -49,9 +50,24 @@ def log_mel(waveform: np.ndarray) -> np.ndarray:
     energies = np.empty((len(frames), NUM_MELS), np.float32)
     for start in range(0, len(frames), BLOCK_FRAMES):
         block = slice(start, start + BLOCK_FRAMES)
-        np.matmul(_power(_emphasise(frames[block])), mel_filters(), out=energies[block])
+        _filter(_power(_emphasise(frames[block])), energies[block])
     np.maximum(energies, MIN_ENERGY, out=energies)
     return np.log(energies, out=energies)
+
+
+def _filter(power: np.ndarray, energies: np.ndarray) -> None:
+    """Fill in what the mel filters let through of each frame.
+
+    A few frames at a time, which NumPy multiplies in this thread: for more its library wakes
+    threads that go on spinning for a while, on the cores that the reply is computed on.
+
+    Args:
+        power: shape (num_frames, 257).
+        energies: to be filled, shape (num_frames, 80).
+    """
+    for start in range(0, len(power), FRAMES_AT_ONCE):
+        few = slice(start, start + FRAMES_AT_ONCE)
+        np.matmul(power[few], mel_filters(), out=energies[few])
 
 
 def num_sound_frames(num_samples: int) -> int:

@@ -31,7 +31,7 @@ from core.vector_math import gelu_tanh, silu
 
 COLUMNS_AT_ONCE: Final = 512  # that a thread takes of a row
 _SUMS: Final = 4  # side by side, so that none waits for the one before
-_PATIENCE: Final = 4096  # times that a thread looks whether the others are there, before it yields
+_PATIENCE: Final = 2048  # times that a thread looks whether the others are there, before it sleeps
 _SHORTS: Final = ir.VectorType(SHORT, LANES)
 
 
@@ -182,7 +182,11 @@ def _run_all(made: ir.Module) -> None:
 
 
 def _wait(code: Code, counter: Value, wanted: Value) -> None:
-    """Look at a number until it is as large as it should be, now and then letting others run."""
+    """Look at a number until it is as large as it should be; sleep if that takes long.
+
+    A thread that only yielded would keep its core busy, and one that waits for a core where a
+    stranger spins would not be moved to it.
+    """
     builder = code.builder
     before = builder.block
     look, again, rest, behind = (code.function.append_basic_block() for _ in range(4))
@@ -197,7 +201,7 @@ def _wait(code: Code, counter: Value, wanted: Value) -> None:
     is_patient = builder.icmp_signed("!=", builder.srem(more, constant(_PATIENCE)), constant(0))
     builder.cbranch(is_patient, look, rest)
     builder.position_at_end(rest)
-    code.call("sched_yield", INT)
+    code.call("usleep", INT, ir.Constant(INT, 1))
     builder.branch(look)
     for value, block in ((constant(0), before), (more, again), (more, rest)):
         times.add_incoming(value, block)
