@@ -89,6 +89,21 @@ def _attend(made: ir.Module) -> None:
     code.end()
 
 
+def largest_score(code: Code, scores: Value, num: Value) -> Value:
+    """A vector of the largest of so many scores; to a whole vector, those behind count too.
+
+    Args:
+        scores: where they lie, float32.
+    """
+
+    def larger(key: Value, kept: list[Value]) -> list[Value]:
+        score = code.load(FLOATS, scores, code.times(key, 4))
+        return [code.call("llvm.maxnum.v16f32", FLOATS, kept[0], score)]
+
+    (largest,) = code.loop(constant(0), num, larger, [same(FLOATS, NOT_SEEN)], step=LANES)
+    return code.spread(code.call("llvm.vector.reduce.fmax.v16f32", FLOAT, largest))
+
+
 class _Tile:
     """The function for some queries of one head: of thread, head (of all batches) and query.
 
@@ -219,12 +234,7 @@ class _Tile:
         scores, weights = self._scores[number], self._weights[number]
         num = code.times(self._num_blocks, KEYS_TOGETHER)
 
-        def larger(key: Value, kept: list[Value]) -> list[Value]:
-            score = code.load(FLOATS, scores, code.times(key, 4))
-            return [code.call("llvm.maxnum.v16f32", FLOATS, kept[0], score)]
-
-        (largest,) = code.loop(constant(0), num, larger, [same(FLOATS, NOT_SEEN)], step=LANES)
-        largest = code.spread(code.call("llvm.vector.reduce.fmax.v16f32", FLOAT, largest))
+        largest = largest_score(code, scores, num)
 
         def weight(key: Value, kept: list[Value]) -> list[Value]:
             score = code.load(FLOATS, scores, code.times(key, 4))

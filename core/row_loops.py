@@ -91,6 +91,7 @@ def _norm(made: ir.Module) -> None:
     builder, num_columns = code.builder, code.field(Task.NUM_COLUMNS)
 
     def row(number: Value) -> None:
+        """One row: its squares first, then its numbers."""
         first = code.times(number, num_columns)
 
         def squares(column: Value, sums: list[Value]) -> list[Value]:
@@ -132,6 +133,7 @@ def _by_columns(
     num_parts = builder.sdiv(code.plus(num_columns, COLUMNS_AT_ONCE - 1), constant(COLUMNS_AT_ONCE))
 
     def part(item: Value) -> None:
+        """Some columns of one row."""
         first = code.times(builder.sdiv(item, num_parts), num_columns)
         begin = code.times(builder.srem(item, num_parts), COLUMNS_AT_ONCE)
         end = code.smaller(code.plus(begin, COLUMNS_AT_ONCE), num_columns)

@@ -14,7 +14,7 @@ from typing import Final
 from llvmlite import ir
 
 from core.attention_layout import NOT_SEEN
-from core.attention_loops import MULTIPLY_ADD, PAIRS
+from core.attention_loops import MULTIPLY_ADD, PAIRS, largest_score
 from core.vector_code import (
     BYTE,
     FLOAT,
@@ -188,6 +188,7 @@ class _Head:
         scale = code.load(FLOAT, code.task, constant(8 * Task.SCALE))
 
         def key(number: Value, _: list[Value]) -> tuple[()]:
+            """The scores of one key with all queries."""
             base = code.at(self._keys, code.times(number, 2 * self._width))
             parts = [builder.bitcast(code.load(INTS, base, constant(at)), PAIRS) for at in places]
             for query, scores in zip(queries, self._scores, strict=True):
@@ -208,12 +209,7 @@ class _Head:
         code, builder = self._code, self._code.builder
         num = code.plus(self._num_before, 1)
 
-        def larger(key: Value, kept: list[Value]) -> list[Value]:
-            score = code.load(FLOATS, scores, code.times(key, 4))
-            return [code.call("llvm.maxnum.v16f32", FLOATS, kept[0], score)]
-
-        (largest,) = code.loop(constant(0), num, larger, [same(FLOATS, NOT_SEEN)], step=LANES)
-        largest = code.spread(code.call("llvm.vector.reduce.fmax.v16f32", FLOAT, largest))
+        largest = largest_score(code, scores, num)
 
         def weight(key: Value, kept: list[Value]) -> list[Value]:
             place = code.times(key, 4)
@@ -234,6 +230,7 @@ class _Head:
         kind = ir.VectorType(SHORT, LANES)
 
         def value(number: Value, sums: list[Value]) -> list[Value]:
+            """One key's value, by each query's weight."""
             base = code.at(self._values, code.times(number, 2 * self._width))
             parts = [code.widened(code.load(kind, base, constant(32 * unit))) for unit in units]
             weights = [

@@ -241,12 +241,12 @@ class TokenProgram:
         self._write_linear(layer.qkv_proj, self._normed, self._qkv)
         task = self._write_attention(number)
         self._write_linear(layer.o_proj, self._mixed, self._product)
-        self._write_sum(self._product.data_ptr(), self._hidden.data_ptr(), self._num_rows)
+        self._write_residual()
         self._write_norm(layer.mlp_norm)
         self._write_linear(layer.gate_up_proj, self._normed, self._gate_up)
         self._write_rows(self._rows.gate, self._gate_up, self._gated)
         self._write_linear(layer.down_proj, self._gated, self._product)
-        self._write_sum(self._product.data_ptr(), self._hidden.data_ptr(), self._num_rows)
+        self._write_residual()
         return task
 
     def _write_norm(self, weight: torch.Tensor) -> None:
@@ -261,12 +261,14 @@ class TokenProgram:
         self._then(loop, task)
         return task
 
-    def _write_sum(
-        self, rows: int, result: int, num_rows: int, num_columns: int | None = None
-    ) -> None:
+    def _write_residual(self) -> None:
+        """What a product gave is added to the hidden states."""
+        rows, result = self._product.data_ptr(), self._hidden.data_ptr()
+        self._write_sum(rows, result, self._num_rows, self._shape.hidden)
+
+    def _write_sum(self, rows: int, result: int, num_rows: int, num_columns: int) -> None:
         """Rows are added to others; arguments as in `Loops.describe`."""
         task = self._new_task(self._rows.task.NEXT_ITEM)
-        num_columns = num_columns or self._shape.hidden
         self._rows.describe(task, num_rows, num_columns, rows, result)
         self._then(self._rows.add, task)
 
