@@ -149,7 +149,7 @@ def fine_tuning_table(
             {**speech_projector_parameters(learner, "speech"), **learned},
             Schedule(num_steps, rate),
             64,
-            SoundDialogues(course.materials).speech,
+            SoundDialogues(course.materials, course.splice).speech,
             adapter,
             draw="fine-tuning",
         )

@@ -6,7 +6,7 @@ Leaves out: what each stage learns (stages.py, vision_stages.py, speech_stages.p
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -40,6 +40,7 @@ from core.training.learner import (
 from core.training.loop import Schedule, Stage
 from core.training.materials import Materials
 from core.training.nf4_base import base_matrices, is_of_base, round_to_nf4
+from core.training.spliced import Spliced
 from core.training.word_frames import frames_of_words
 
 NUM_VALIDATION: Final = 256
@@ -67,6 +68,7 @@ class Course:
     sounds: dict[Split, dict[int, torch.Tensor]] = field(default_factory=dict)
     pictures: dict[Split, dict[int, Encoding]] = field(default_factory=dict)
     words: dict[int, WordFrames] | None = None
+    spliced: Spliced | None = None
 
     def steps(self, num: int) -> int:
         """A number of steps at this course's scale."""
@@ -90,10 +92,15 @@ class Course:
             image_id=config.vision_config.image_token_id,
             audio_id=config.audio_config.audio_token_id,
             picture_tokens=lambda i: picture_tokens(self.materials.mask(split, i)),
-            sound_tokens=lambda i: -(-self.materials.clips(split).num_frames(i) // 8),
+            sound_tokens=lambda i: self._num_sound_tokens(split, i),
             said=self.said if split == "train" else lambda _: None,
         )
         return RowEncoder(self.tokenizer, media)
+
+    def _num_sound_tokens(self, split: Split, index: int) -> int:
+        if self.spliced and index in self.spliced:
+            return len(self.spliced[index].heard)
+        return -(-self.materials.clips(split).num_frames(index) // 8)
 
     def sound_encodings(self, split: Split) -> dict[int, torch.Tensor]:
         """The frozen audio encoder's outputs, computed once after its stage.
@@ -105,17 +112,44 @@ class Course:
             self.sounds[split] = sound_encodings(self.learner, self.materials.clips(split), rng)
         return self.sounds[split]
 
+    def heard(self, split: Split, indices: Sequence[int]) -> dict[int, torch.Tensor]:
+        """What the audio encoder hears in some clips and spliced sentences."""
+        spliced, clips = self.spliced, self.sound_encodings(split)
+        return {
+            index: spliced[index].heard if spliced and index in spliced else clips[index]
+            for index in indices
+        }
+
+    def splice(self, rng: random.Random, sentence: str) -> int | None:
+        """Put a sentence together from the words of clips that are learned from.
+
+        Returns:
+            Its number, which stands for it as a clip's does; None: it cannot be said.
+        """
+        if self.spliced is None:
+            about = self.materials.clips("train").about
+            said = [clip.spoken for clip in about]
+            encodings = self.sound_encodings("train")
+            self.spliced = Spliced(encodings, said, self._word_frames(), len(about))
+        return self.spliced.splice(rng, sentence)
+
     def said(self, index: int) -> tuple[str, WordFrames] | None:
         """What a clip says, and where; None: it is too short for all its words."""
-        about = self.materials.clips("train").about
+        if self.spliced and index in self.spliced:
+            return self.spliced[index].spoken, self.spliced[index].frames
+        frames = self._word_frames().get(index)
+        if frames is None:
+            return None
+        return self.materials.clips("train").about[index].spoken, frames
+
+    def _word_frames(self) -> dict[int, WordFrames]:
+        """Where the words of the clips that are learned from are said."""
         if self.words is None:
-            said = [clip.spoken for clip in about]
+            said = [clip.spoken for clip in self.materials.clips("train").about]
             spoken = spoken_tokens(self.tokenizer, said, ())
-            self.words = frames_of_words(
-                self.sound_encodings("train"), said, spoken, self.tokenizer
-            )
-        frames = self.words.get(index)
-        return None if frames is None else (about[index].spoken, frames)
+            encodings = self.sound_encodings("train")
+            self.words = frames_of_words(encodings, said, spoken, self.tokenizer)
+        return self.words
 
     def picture_encodings(self, split: Split, indices: tuple[int, ...]) -> dict[int, Encoding]:
         """The frozen vision encoder's outputs for some pictures, each computed once a stage."""
@@ -214,7 +248,7 @@ def dialogue_stage(
     def run(split: Split, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """Loss, and where the replies are right."""
         with learner.autocast():
-            sounds = course.sound_encodings(split) if batch.sounds else None
+            sounds = course.heard(split, batch.sounds) if batch.sounds else None
             pictures = encodings(split, batch.pictures) if batch.pictures else None
             embeddings = learner.embed(batch, pictures, sounds, projector)
             return learner.loss_and_hits(batch, embeddings, adapter)

@@ -251,7 +251,7 @@ def speech(course: Course) -> Stage:
         **learner.parameters("lora.speech."),
     }
 
-    make = SoundDialogues(course.materials).speech
+    make = SoundDialogues(course.materials, course.splice).speech
     schedule = Schedule(
         course.steps(2400), course.rate("speech", 3e-3), slower={_AUDIO_EMBED: PROJECTOR_SHARE}
     )
@@ -272,7 +272,7 @@ def vision_speech(course: Course) -> Stage:
         **learner.parameters("lora.vision."),
     }
 
-    make = SoundDialogues(course.materials).vision_speech
+    make = SoundDialogues(course.materials, course.splice).vision_speech
     schedule = Schedule(course.steps(1000), course.rate("vision_speech", 2e-3))
     return dialogue_stage(
         course, "vision_speech", parameters, schedule, 32, make, "vision", "vision"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,14 @@ import pytest
 
 from core.training import sound_dialogues
 from core.training.dialogues import Dialogue, PictureRef, SoundRef, Turn
-from core.training.exchange import Split
+from core.training.exchange import Exchange, Look, Split
+from core.training.items import Scene
 from core.training.materials import CLIP_SHARES, Materials, clip_at
 from core.training.media import Clip, Clips
 from core.training.prompts import SEPARATOR, TRANSCRIBE
 from core.training.scene_list import scene_at
-from core.training.sound_dialogues import SoundDialogues
-from core.training.translation import LANGUAGES
+from core.training.sound_dialogues import NUM_SPLICED, SoundDialogues
+from core.training.translation import LANGUAGES, Translation
 
 NUM = 300
 NUM_PICTURES = 40
@@ -140,6 +142,124 @@ def test_spoken_questions_are_about_the_pictures_beside_them_in_their_order(
     assert set(kinds) == wanted
     assert min(kinds.values()) > 20
     assert 0.25 < kinds["typed"] / 1500 < 0.4
+
+
+class Splicer:
+    """Says any sentence but those with a word that nobody ever said; silently."""
+
+    def __init__(self, unsaid: str = "") -> None:
+        self.said: dict[int, str] = {}
+        self._unsaid = unsaid
+
+    def __call__(self, rng: random.Random, sentence: str) -> int | None:
+        if self._unsaid and self._unsaid in sentence:
+            return None
+        number = NUM + len(self.said)
+        self.said[number] = sentence
+        return number
+
+
+def spoken_part(turn: Turn) -> int:
+    """The number of the clip or sentence that a turn is spoken as."""
+    (index,) = [part.index for part in turn.user if isinstance(part, SoundRef)]
+    return index
+
+
+def test_half_of_the_spoken_questions_that_are_learned_are_spliced(
+    talk: SoundDialogues, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    splicer, rng = Splicer(), random.Random(5)
+    asked = Exchange("arithmetic", "1 plus 1?", "One plus one?", "1 plus 1 is 2.")
+    monkeypatch.setattr(sound_dialogues, "sample_exchange", lambda rng, split, makers: asked)
+    spliced = SoundDialogues(talk.materials, splicer)
+    turns = [spliced.answer(rng, "train") for _ in range(400)]
+    new = [turn for turn in turns if spoken_part(turn) in splicer.said]
+    assert 0.4 < len(new) / 400 < 0.6
+    assert {(splicer.said[spoken_part(turn)], turn.reply) for turn in new} == {
+        (asked.spoken, asked.answer)
+    }
+    assert all(
+        turn.reply == clip_of(talk, "train", turn).answer for turn in turns if turn not in new
+    )
+
+
+def test_half_of_the_sentences_that_are_learned_to_translate_are_spliced(
+    talk: SoundDialogues, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    splicer, rng = Splicer(), random.Random(6)
+    said = Translation("The cat eats.", {language: f"{language}!" for language in LANGUAGES})
+    monkeypatch.setattr(sound_dialogues, "sample_translation", lambda rng, split: said)
+    spliced = SoundDialogues(talk.materials, splicer)
+    turns = [spliced.translation(rng, "train") for _ in range(400)]
+    new = [turn for turn in turns if spoken_part(turn) in splicer.said]
+    assert 0.4 < len(new) / 400 < 0.6
+    for turn in new:
+        assert splicer.said[spoken_part(turn)] == said.english
+        (prompt,) = texts(turn)
+        (language,) = [name for name in LANGUAGES if f"the audio to {name}." in prompt]
+        reply = said.by_language[language]
+        both = f"{said.english} {SEPARATOR} {reply}"
+        assert turn.reply == (both if SEPARATOR in prompt else reply)
+    for turn in turns:
+        if turn not in new:
+            check_sound_turn(talk, "train", turn)
+
+
+def test_spliced_questions_are_about_the_pictures_beside_them(
+    talk: SoundDialogues, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    splicer, rng = Splicer(), random.Random(7)
+
+    def ask(kind: str) -> Callable[..., Exchange]:
+        def of_scenes(rng: random.Random, *scenes: Scene) -> Exchange:
+            seeds = " ".join(str(scene.seed) for scene in scenes)
+            return Exchange("x", "", f"{kind} {seeds}", f"It is {kind}.", looks=(Look(1, ()),))
+
+        return of_scenes
+
+    for name in ("ask_about", "ask_to_look_up", "ask_about_two"):
+        monkeypatch.setattr(sound_dialogues, name, ask(name))
+    spliced = SoundDialogues(talk.materials, splicer)
+    kinds: Counter[tuple[str, int]] = Counter()
+    for _ in range(1500):
+        dialogue = spliced.vision_speech(rng, "train")
+        numbers = [spoken_part(turn) for turn in dialogue.turns if len(texts(turn)) == 0]
+        if not numbers or numbers[0] not in splicer.said:
+            continue
+        first, *others = dialogue.turns
+        shown = [part.index for part in first.user if isinstance(part, PictureRef)]
+        seeds = [str(scene_at("train", number).seed) for number in shown]
+        for turn, number in zip(dialogue.turns, numbers, strict=True):
+            kind, *about = splicer.said[number].split()
+            assert about == seeds
+            assert (turn.reply, turn.looks) == (f"It is {kind}.", (Look(1, ()),))
+        assert all(len(turn.user) == 1 for turn in others)  # the pictures are shown once
+        kinds[kind, len(numbers)] += 1
+    one = {(kind, num) for kind in ("ask_about", "ask_to_look_up") for num in NUM_SPLICED}
+    assert set(kinds) == {*one, ("ask_about_two", 1)}
+    assert min(kinds.values()) > 10
+
+
+def test_what_is_asked_in_evaluation_is_never_spliced(talk: SoundDialogues) -> None:
+    splicer, rng = Splicer(), random.Random(8)
+    spliced = SoundDialogues(talk.materials, splicer)
+    for make in (spliced.speech, spliced.vision_speech):
+        for _ in range(300):
+            make(rng, "held_out")
+    assert not splicer.said
+
+
+def test_what_cannot_be_spliced_is_a_clip(talk: SoundDialogues) -> None:
+    splicer, rng = Splicer(unsaid=" "), random.Random(9)
+    spliced = SoundDialogues(talk.materials, splicer)
+    for make in (spliced.answer, spliced.translation):
+        for _ in range(100):
+            check_sound_turn(talk, "train", make(rng, "train"))
+    kinds = Counter(
+        check_shown(talk, "train", spliced.vision_speech(rng, "train")) for _ in range(600)
+    )
+    assert {"picture", "pair"} <= set(kinds)
+    assert all(" " not in sentence for sentence in splicer.said.values())
 
 
 def test_pairs_of_pictures_are_two_different_places_in_the_prompt(talk: SoundDialogues) -> None:
