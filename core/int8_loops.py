@@ -1,8 +1,8 @@
-"""The loops of int8_products.py, as vector instructions: rows in int8 times NF4 or int8.
+"""The loops of int8_products.py, as vector instructions: rows in int8 times NF4, int8 or two bits.
 
 A vector holds four columns of 16 rows of the matrix, a byte each, as they are or looked up from
-4-bit codes; one instruction (VPDPBUSD, of AVX512-VNNI) multiplies it by four columns of a row of
-activations and adds up. It wants the first factor without a sign: levels are moved up by
+codes of 4 or 2 bits; one instruction (VPDPBUSD, of AVX512-VNNI) multiplies it by four columns of a
+row of activations and adds up. It wants the first factor without a sign: levels are moved up by
 LEVEL_ZERO, and each sum begins with what that adds too much. Every 64 columns the sums, which are
 whole numbers and exact, are multiplied by both scales.
 Leaves out: what is multiplied (int8_products.py).
@@ -59,18 +59,20 @@ class Task(IntEnum):
     STEPS = 8  # int8, (num_rows, in): the rows, rounded
     STARTS = 9  # int32, (num_rows, in / 64): what a sum begins with
     SIZES = 10  # float32, (num_rows, in / 64): of the steps, by the size of a level's
-    MATRIX = 11  # of NF4 the codes, uint8, (out / 32, in / 2, 32); of int8, (out / 32, in / 4, 128)
+    # uint8: of NF4 the codes, (out / 32, in / 2, 32); of int8, (out / 32, in / 4, 128); of two bits
+    # the codes, (out / 32, in / 8, 64)
+    MATRIX = 11
     SCALES = 12  # bfloat16, (in / 64, out)
-    LEVELS = 13  # of NF4, uint8, (16,)
+    LEVELS = 13  # of codes, uint8, (16,)
     PRODUCT = 14  # bfloat16, (num_rows, out)
     NUM_GIVEN = 15  # numbers in a row; the columns beyond are taken for zeros
 
 
 def module() -> ir.Module:
-    """`round_rows`, `multiply_nf4`, `multiply_int8`: each thread runs them with the same task."""
+    """`round_rows`, and `multiply_` with each kind: each thread runs them with the same task."""
     made = ir.Module()
     _round_rows(made)
-    for kind in (_Nf4, _Int8):
+    for kind in (_Nf4, _Int8, _TwoBits):
         for num_rows in TILES:
             _tile(made, kind, num_rows)
         _multiply(made, kind)
@@ -193,8 +195,13 @@ class _Matrix(Protocol):
 
     def __init__(self, code: Code, first: Value) -> None: ...
 
-    def columns(self, column: Value) -> list[Value]:
-        """Four columns of the first 16 rows and of the others, a byte each without a sign."""
+    def columns(self, first: Value, four: int) -> list[Value]:
+        """Four columns of the first 16 rows and of the others, a byte each without a sign.
+
+        Args:
+            first: a column, a multiple of 4 * _UNROLLED.
+            four: which four from there on, less than _UNROLLED.
+        """
 
 
 class _Nf4:
@@ -205,12 +212,12 @@ class _Nf4:
     def __init__(self, code: Code, first: Value) -> None:
         self._code = code
         self._codes = code.at(code.address(Task.MATRIX), code.times(first, TOGETHER // 2))
-        levels = code.load(ir.VectorType(BYTE, 16), code.address(Task.LEVELS), constant(0))
-        self._table = code.pick(levels, [lane % 16 for lane in range(64)])
+        self._table = _table(code)
 
-    def columns(self, column: Value) -> list[Value]:
+    def columns(self, first: Value, four: int) -> list[Value]:
         """As in `_Matrix`."""
         code, builder = self._code, self._code.builder
+        column = code.plus(first, 4 * four)
         pairs = code.load(_WORDS, self._codes, code.times(column, TOGETHER // 2))
         fours = code.pick(pairs, _IN_FOURS)
         high = builder.lshr(fours, same(_WORDS, 4))
@@ -229,11 +236,45 @@ class _Int8:
         self._code = code
         self._bytes = code.at(code.address(Task.MATRIX), code.times(first, TOGETHER))
 
-    def columns(self, column: Value) -> list[Value]:
+    def columns(self, first: Value, four: int) -> list[Value]:
         """As in `_Matrix`."""
         code = self._code
-        place = code.times(column, TOGETHER)
+        place = code.times(code.plus(first, 4 * four), TOGETHER)
         return [code.load(INTS, self._bytes, code.plus(place, half)) for half in (0, 64)]
+
+
+class _TwoBits:
+    """Codes of 2 bits, four a byte, looked up. Arguments as in `_Matrix`.
+
+    A byte's codes are of one row half after the other: of the first 16 rows and of the others, then
+    of both four columns further on.
+    """
+
+    NAME = "two_bits"
+
+    def __init__(self, code: Code, first: Value) -> None:
+        self._code = code
+        self._codes = code.at(code.address(Task.MATRIX), code.times(first, TOGETHER // 4))
+        self._table = _table(code)
+
+    def columns(self, first: Value, four: int) -> list[Value]:
+        """As in `_Matrix`."""
+        code, builder = self._code, self._code.builder
+        place = code.times(code.plus(first, 4 * (four - four % 2)), TOGETHER // 4)
+        bytes_ = code.load(_BYTES, self._codes, place)  # once for both fours, LLVM sees to that
+        shifts = [4 * (four % 2) + 2 * half for half in range(2)]
+        codes = [
+            builder.and_(builder.lshr(bytes_, same(_BYTES, shift)), same(_BYTES, 3))
+            for shift in shifts
+        ]
+        looked_up = [code.call(LOOK_UP, _BYTES, self._table, each) for each in codes]
+        return [builder.bitcast(each, INTS) for each in looked_up]
+
+
+def _table(code: Code) -> Value:
+    """The levels of codes, as what looks them up wants them."""
+    levels = code.load(ir.VectorType(BYTE, 16), code.address(Task.LEVELS), constant(0))
+    return code.pick(levels, [lane % 16 for lane in range(64)])
 
 
 def _tile(made: ir.Module, kind: type[_Matrix], num_rows: int) -> None:
@@ -297,11 +338,11 @@ def _four_by_four(
     def columns(number: Value, sums: list[Value]) -> list[Value]:
         """Some columns at once, four by four."""
         sums = list(sums)
-        for more in range(_UNROLLED):
-            column = code.plus(first, code.times(code.plus(number, more), 4))
-            halves = matrix.columns(column)
+        begin = code.plus(first, code.times(number, 4))
+        for four in range(_UNROLLED):
+            halves = matrix.columns(begin, four)
             for row, numbers in enumerate(steps):
-                activations = code.spread(code.load(INT, numbers, column))
+                activations = code.spread(code.load(INT, numbers, code.plus(begin, 4 * four)))
                 for half, levels in enumerate(halves):
                     at = 2 * row + half
                     sums[at] = code.call(MULTIPLY_ADD, INTS, sums[at], levels, activations)

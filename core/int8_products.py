@@ -1,17 +1,17 @@
-"""Rows of activations times a matrix in NF4 or int8, in int8: one token's, or a long prompt's.
+"""Rows of activations times a matrix in few bits, in int8: one token's, or a long prompt's.
 
-Each 64 activations are rounded to steps of their own, and the 16 levels of NF4 to 1/127: whole
-numbers are then multiplied four at a time, straight from the codes, and the sums are exact.
-Rounding adds little to what NF4 costs anyway, and a token's product is the same whatever is beside
-it. Leaves out: the loops (int8_loops.py), and which matrices are multiplied so (nf4_weight.py,
-int8_weight.py).
+Each 64 activations are rounded to steps of their own, and the levels of NF4 or of two bits to
+1/127: whole numbers are then multiplied four at a time, straight from the codes, and the sums are
+exact. Rounding adds little to what the few bits cost anyway, and a token's product is the same
+whatever is beside it. Leaves out: the loops (int8_loops.py), and which matrices are multiplied so
+(nf4_weight.py, int8_weight.py, two_bit_weight.py).
 """
 
 from __future__ import annotations
 
 from ctypes import CFUNCTYPE, Array, addressof, c_int64, c_void_p
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, get_args
 
 import torch
 import torch.nn.functional as F
@@ -29,6 +29,7 @@ LARGEST: Final = 127
 LEVEL_ZERO: Final = 128  # where a level of 0 lies among bytes without a sign
 # So few rows are rounded before other threads would have begun.
 ROUNDED_ALONE: Final = 8
+Kind = Literal["nf4", "int8", "two_bits"]
 
 
 class Rounded(NamedTuple):
@@ -54,8 +55,9 @@ class _Loops:
 
         self.code, self.task = int8_loops, int8_loops.Task
         self._compiled = Compiled(int8_loops.module())
-        self.multiply_nf4 = self._compiled.address("multiply_nf4")
-        self.multiply_int8 = self._compiled.address("multiply_int8")
+        self.multiply = {
+            kind: self._compiled.address(f"multiply_{kind}") for kind in get_args(Kind)
+        }
         self.round_rows = self._compiled.address("round_rows")
         self.round_few = CFUNCTYPE(None, c_void_p)(self.round_rows)
 
@@ -86,14 +88,19 @@ class Int8Product:
     Rows are on the CPU; they may be shorter, and are taken to have zeros behind them.
 
     Args:
+        kind: of the matrix.
         matrix, scales: as the task has them; they stay where they are, and in use.
-        table: the levels of NF4, if the matrix is in NF4 and not in int8.
+        table: the levels of codes as they are multiplied, uint8, shape (16,); int8 has none.
     """
 
     def __init__(
-        self, matrix: torch.Tensor, scales: torch.Tensor, table: torch.Tensor | None
+        self,
+        kind: Kind,
+        matrix: torch.Tensor,
+        scales: torch.Tensor,
+        table: torch.Tensor | None = None,
     ) -> None:
-        self._matrix, self._scales, self._table = matrix, scales, table
+        self._kind, self._matrix, self._scales, self._table = kind, matrix, scales, table
         self.num_blocks, self.num_out = scales.shape
         self.num_in = self.num_blocks * BLOCK
 
@@ -104,8 +111,7 @@ class Int8Product:
     @property
     def loop(self) -> int:
         """The address of what multiplies rows that are rounded."""
-        is_int8 = self._table is None
-        return self._loops.multiply_int8 if is_int8 else self._loops.multiply_nf4
+        return self._loops.multiply[self._kind]
 
     @property
     def task(self) -> type[Task]:
@@ -180,8 +186,7 @@ def nf4_product(codes: torch.Tensor, absmax: torch.Tensor, levels: torch.Tensor)
         absmax: bfloat16, shape (in / 64, out). Both stay where they are, and in use.
         levels: float32, the 16 numbers of NF4 in [-1, 1].
     """
-    table = (torch.round(levels * LARGEST) + LEVEL_ZERO).to(torch.uint8)
-    return Int8Product(codes, absmax, table)
+    return Int8Product("nf4", codes, absmax, _table(levels))
 
 
 def int8_product(levels: torch.Tensor, largest: torch.Tensor) -> Int8Product:
@@ -192,7 +197,28 @@ def int8_product(levels: torch.Tensor, largest: torch.Tensor) -> Int8Product:
         largest: each 64 numbers' largest magnitude, bfloat16, shape (in / 64, out). Both stay where
             they are, and in use.
     """
-    return Int8Product(levels, largest, None)
+    return Int8Product("int8", levels, largest)
+
+
+def two_bit_product(
+    codes: torch.Tensor, largest: torch.Tensor, levels: torch.Tensor
+) -> Int8Product:
+    """Of a matrix in two bits, where `can_multiply`.
+
+    Args:
+        codes: of `in_fours`, packed by `in_quarters`.
+        largest: each 64 numbers' largest magnitude, bfloat16, shape (in / 64, out). Both stay where
+            they are, and in use.
+        levels: float32, what the codes mean, in [-1, 1].
+    """
+    return Int8Product("two_bits", codes, largest, _table(levels))
+
+
+def _table(levels: torch.Tensor) -> torch.Tensor:
+    """16 levels as they are multiplied; fewer are followed by zeros."""
+    table = torch.full((16,), LEVEL_ZERO, dtype=torch.uint8)
+    table[: len(levels)] = (torch.round(levels * LARGEST) + LEVEL_ZERO).to(torch.uint8)
+    return table
 
 
 def in_fours(matrix: torch.Tensor) -> torch.Tensor:
@@ -213,3 +239,24 @@ def out_of_fours(laid_out: torch.Tensor) -> torch.Tensor:
     num_out, num_in = laid_out.shape
     fours = laid_out.view(num_out // 32, num_in // 4, 2, 16, 4)
     return fours.permute(0, 2, 3, 1, 4).reshape(num_out, num_in)
+
+
+def in_quarters(laid_out: torch.Tensor) -> torch.Tensor:
+    """Codes below 4 that are laid out `in_fours`, four a byte.
+
+    Args:
+        laid_out: uint8, shape (out, in), of multiples of 32 and 8.
+    Returns:
+        uint8, shape (out, in / 4).
+    """
+    num_out, num_in = laid_out.shape
+    codes = laid_out.view(-1, 4, 64)
+    packed = codes[:, 0] | codes[:, 1] << 2 | codes[:, 2] << 4 | codes[:, 3] << 6
+    return packed.view(num_out, num_in // 4)
+
+
+def out_of_quarters(packed: torch.Tensor) -> torch.Tensor:
+    """The codes that `in_quarters` packed so."""
+    num_out, num_bytes = packed.shape
+    codes = packed.view(-1, 1, 64) >> torch.tensor([0, 2, 4, 6], dtype=torch.uint8)[:, None] & 3
+    return codes.view(num_out, 4 * num_bytes)

@@ -22,6 +22,7 @@ from core.int4_weight import Int4Weight, fits_int4
 from core.int8_weight import Int8RowsWeight, is_int8_quick
 from core.nf4_weight import Nf4Weight, fits_nf4
 from core.scratch import scratch
+from core.two_bit_weight import TwoBitWeight
 
 LOGGER: Final = logging.getLogger(__name__)
 
@@ -180,7 +181,7 @@ def restored(kind: str, tensors: Mapping[str, torch.Tensor], dtype: torch.dtype)
     """The weight that `Weight.stored` gave this kind and these tensors of.
 
     Args:
-        kind: "plain", "nf4", "int4", "int8" or "int8 rows".
+        kind: "plain", "nf4", "int4", "int8", "int8 rows" or "two bits".
         tensors: by the names that `stored` gave them; used where they lie.
         dtype: the activations' type.
     Raises:
@@ -197,4 +198,6 @@ def restored(kind: str, tensors: Mapping[str, torch.Tensor], dtype: torch.dtype)
             return Int8Weight.restored(**tensors, dtype=dtype)
         case "int8 rows":
             return Int8RowsWeight.restored(**tensors, dtype=dtype)
+        case "two bits":
+            return TwoBitWeight.restored(**tensors, dtype=dtype)
     raise ValueError(f"{kind!r} is no kind of weight")

@@ -16,6 +16,7 @@ from core.int8_weight import Int8RowsWeight, is_int8_quick
 from core.key_map import LoraKey
 from core.nf4_weight import is_nf4_quick
 from core.quantize import Weight, quantize
+from core.two_bit_weight import TwoBitWeight, fits_two_bits
 
 # Numbers in an encoder's matrix from which on it is multiplied in int8.
 INT8_ROWS_LEAST_NUMBERS: Final = 2**20
@@ -78,8 +79,15 @@ class CheckpointSource:
         return self._packed(factor, held_in, f"the LoRA on {key.linear}")
 
     def coarse_head(self, name: str) -> Weight:
-        """The output matrix, whose exact tensor has this name, packed."""
-        return self._packed(self.tensor(name), self._coarse_kind, "lm_head")
+        """The output matrix, whose exact tensor has this name, packed.
+
+        In two bits beside NF4, where they are multiplied quickly: it finds candidates alone.
+        """
+        matrix = self.tensor(name)
+        may_be_coarser = self._quantization == "nf4" and self._device.type == "cpu"
+        if may_be_coarser and is_int8_quick(self._dtype) and fits_two_bits(matrix.shape):
+            return TwoBitWeight(matrix, self._dtype)
+        return self._packed(matrix, self._coarse_kind, "lm_head")
 
     def encoder_linear(self, name: str) -> Weight:
         """A matrix of an encoder's layer: in int8 where it is quick and the matrix is large.

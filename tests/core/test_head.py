@@ -11,28 +11,41 @@ from core.assistant import Assistant, open_assistant
 from core.config import ModelOptions, Quantization
 from core.engine import EngineOptions
 from core.events import TextDelta
-from core.head import NUM_RESCORED, ExactHead, TwoStageHead
+from core.head import NUM_GROUPED, NUM_RESCORED, ExactHead, TwoStageHead, _likeliest
+from core.int8_products import can_multiply
 from core.messages import Conversation, Message, Role, TextPart
 from core.quantize import Weight, quantize
+from core.two_bit_weight import TwoBitWeight
 
-VOCAB, HIDDEN = 4096, 256
+VOCAB, HIDDEN = 8192, 256
+TWO_BITS = pytest.param(
+    "two bits",
+    marks=pytest.mark.skipif(not can_multiply(), reason="this CPU has no AVX512-VNNI"),
+)
 PACKED = [kind for kind in get_args(Quantization) if kind not in ("auto", "none")]
 
 
 def heads(
-    kind: Quantization, dtype: torch.dtype, table: torch.Tensor | None = None
+    kind: str, dtype: torch.dtype, table: torch.Tensor | None = None
 ) -> tuple[ExactHead, TwoStageHead, Weight]:
     if table is None:
         table = torch.randn(VOCAB, HIDDEN, generator=torch.Generator().manual_seed(0)) * 0.02
     matrix = table.to(dtype)
-    coarse = quantize(matrix, kind, dtype, "head")
+    coarse = held_in(kind, matrix)
     return ExactHead(matrix), TwoStageHead(coarse, matrix), coarse
 
 
-@pytest.mark.parametrize("kind", PACKED)
+def held_in(kind: str, matrix: torch.Tensor) -> Weight:
+    if kind == "two bits":
+        return TwoBitWeight(matrix, matrix.dtype)
+    (quantization,) = [each for each in PACKED if each == kind]
+    return quantize(matrix, quantization, matrix.dtype, "head")
+
+
+@pytest.mark.parametrize("kind", [*PACKED, TWO_BITS])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @torch.inference_mode()
-def test_the_greedy_token_is_the_exact_heads(kind: Quantization, dtype: torch.dtype) -> None:
+def test_the_greedy_token_is_the_exact_heads(kind: str, dtype: torch.dtype) -> None:
     exact, ours, coarse = heads(kind, dtype)
     generator = torch.Generator().manual_seed(1)
     num_alike, num_alike_coarse, num_steps = 0, 0, 0
@@ -46,7 +59,7 @@ def test_the_greedy_token_is_the_exact_heads(kind: Quantization, dtype: torch.dt
         num_alike_coarse += int((wanted.gather(1, rough)[:, 0] == best).sum())
         num_steps += len(hidden)
     assert num_alike >= 0.999 * num_steps
-    if kind in ("nf4", "int4"):
+    if kind in ("nf4", "int4", "two bits"):
         assert num_alike_coarse < 0.9 * num_steps  # it is the second stage that finds it
 
 
@@ -73,8 +86,17 @@ def test_a_vocabulary_smaller_than_what_is_scored_again_is_exact() -> None:
     torch.testing.assert_close(ours.logits(hidden), exact.logits(hidden))
 
 
-@pytest.mark.parametrize("kind", ["nf4", "int4"])
-def test_the_bundled_model_says_the_same(kind: Quantization) -> None:
+@pytest.mark.parametrize("size", [NUM_GROUPED * 60 + 7, NUM_GROUPED * 60, 40, 25])
+@pytest.mark.parametrize("num", [25, 10])
+def test_the_largest_scores_are_found(size: int, num: int) -> None:
+    scores = torch.randn(3, size, generator=torch.Generator().manual_seed(size)).bfloat16().float()
+    found = scores.gather(1, _likeliest(scores, num))
+    assert torch.equal(found.sort(1).values, scores.topk(num, dim=1).values.flip(1))
+    assert all(len(set(row.tolist())) == num for row in _likeliest(scores, num))
+
+
+@pytest.mark.parametrize("kind", ["nf4", "int4", TWO_BITS])
+def test_the_bundled_model_says_the_same(kind: str) -> None:
     questions = (
         "What is 17 plus 25?",
         "What is the capital of France?",
@@ -91,7 +113,7 @@ def test_the_bundled_model_says_the_same(kind: Quantization) -> None:
         decoder = assistant._engine._model._decoder
         assert isinstance(decoder.head, ExactHead)
         matrix = decoder.head._matrix
-        decoder.head = TwoStageHead(quantize(matrix, kind, matrix.dtype, "head"), matrix)
+        decoder.head = TwoStageHead(held_in(kind, matrix), matrix)
         assert [said(assistant, question) for question in questions] == wanted
     finally:
         assistant.close()
