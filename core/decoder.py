@@ -96,28 +96,33 @@ class Decoder:
         program = self._programs.of(self, hidden, kv_cache, row_adapters)
         if program is not None:
             hidden = program.run(hidden, rotation, kv_cache, rows)
-            return self._after_layers(hidden, kv_cache, rows, scores_all)
+            return self._after_layers(hidden, num_tokens, kv_cache, rows)
         masks = [_causal_mask(start, num_tokens, hidden.device) for start in starts]
 
         def attend(
             layer: int, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor
         ) -> torch.Tensor:
+            is_alone = queries.shape[2] == 1  # and so it sees all
             mixed = [
-                kv_cache.attend(layer, row, queries[i], keys[i], values[i], masks[i])
+                kv_cache.attend(
+                    layer, row, queries[i], keys[i], values[i], None if is_alone else masks[i]
+                )
                 for i, row in enumerate(rows)
             ]
             return joined_heads(mixed)
 
-        hidden = self.through_layers(hidden, rotation, attend, row_adapters)
-        return self._after_layers(hidden, kv_cache, rows, scores_all)
+        hidden = self.through_layers(
+            hidden, rotation, attend, row_adapters, only_last=not scores_all
+        )
+        return self._after_layers(hidden, num_tokens, kv_cache, rows)
 
     def _after_layers(
-        self, hidden: torch.Tensor, kv_cache: KVCache, rows: Sequence[int], scores_all: bool
+        self, hidden: torch.Tensor, num_fed: int, kv_cache: KVCache, rows: Sequence[int]
     ) -> torch.Tensor:
-        """Count the tokens that were fed; logits as from `forward`."""
+        """Count the tokens that were fed; logits of all that is left of them."""
         for row in rows:
-            kv_cache.advance(row, hidden.shape[1])
-        return self.scores(hidden.flatten(0, 1) if scores_all else hidden[:, -1])
+            kv_cache.advance(row, num_fed)
+        return self.scores(hidden.flatten(0, 1))
 
     def through_layers(
         self,
@@ -125,18 +130,26 @@ class Decoder:
         rotation: tuple[torch.Tensor, torch.Tensor],
         attend: Attend,
         adapters: Routing,
+        only_last: bool = False,
     ) -> torch.Tensor:
-        """The layers alone, shape (num_rows, num_tokens, hidden) before and after.
+        """The layers alone.
 
         Args:
-            hidden: embeddings.
+            hidden: embeddings, shape (num_rows, num_tokens, hidden).
             rotation: from `Rope.rotation`.
-            attend: keeps the new keys and values, and looks at all of the row's.
+            attend: keeps the new keys and values, and looks at all of the row's; it may be asked
+                by the last of the new tokens alone.
             adapters: which rows take which adapter.
+            only_last: nobody asks what comes out of the last layer but for each row's last token.
+        Returns:
+            Shape (num_rows, num_tokens, hidden), or (num_rows, 1, hidden) if `only_last`.
         """
         for index, layer in enumerate(self.layers):
             x = self._normed(hidden, layer.attention_norm)
-            mixed = attend(index, *self._heads(layer.qkv_proj(x, adapters), rotation))
+            queries, keys, values = self._heads(layer.qkv_proj(x, adapters), rotation)
+            if only_last and index == len(self.layers) - 1:
+                queries, hidden = queries[:, :, -1:], hidden[:, -1:]
+            mixed = attend(index, queries, keys, values)
             hidden = hidden + layer.o_proj(mixed, adapters)
             x = self._normed(hidden, layer.mlp_norm)
             hidden = hidden + layer.down_proj(gated(layer.gate_up_proj(x, adapters)), adapters)

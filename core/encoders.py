@@ -91,10 +91,11 @@ class VisionEncoder:
         global view in the same way.
         """
         weight = self._row_end
-        pixels = picture.pixel_values.to(weight.device, weight.dtype)
+        distinct, place_of = _distinct(picture)
+        pixels = picture.pixel_values[distinct].to(weight.device, weight.dtype)
         seen = picture.patch_mask.to(weight.device)
-        pairs = zip(pixels.split(_CROPS_AT_ONCE), seen.split(_CROPS_AT_ONCE), strict=True)
-        features = torch.cat([self._crop_features(*pair, check) for pair in pairs])
+        pairs = zip(pixels.split(_CROPS_AT_ONCE), seen[distinct].split(_CROPS_AT_ONCE), strict=True)
+        features = torch.cat([self._crop_features(*pair, check) for pair in pairs])[place_of]
         crops = self._joined_crops(features[1:], seen[1:, ::2, ::2], picture)
         whole = (self._with_row_ends(crops), self._middle[None], self._with_row_ends(features[0]))
         return self._project(torch.cat(whole))
@@ -217,6 +218,27 @@ def _patch_attention(
 
 
 AttentionInterface.register(_ATTENTION, _patch_attention)
+
+
+def _distinct(picture: Picture) -> tuple[list[int], list[int]]:
+    """The tiles that have to be looked at, and for each tile which of these it is.
+
+    A picture that fills one crop is its own global view; a screenshot's blank crops are all alike.
+    """
+    found: list[int] = []
+    place_of = []
+    for tile, (pixels, mask) in enumerate(
+        zip(picture.pixel_values, picture.patch_mask, strict=True)
+    ):
+        for place, other in enumerate(found):
+            is_alike = torch.equal(mask, picture.patch_mask[other])
+            if is_alike and torch.equal(pixels, picture.pixel_values[other]):
+                place_of.append(place)
+                break
+        else:
+            place_of.append(len(found))
+            found.append(tile)
+    return found, place_of
 
 
 def _tiled(crops: torch.Tensor, num_down: int, num_across: int) -> torch.Tensor:

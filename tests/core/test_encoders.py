@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from core import loader, sources
 from core.config import ModelOptions, Quantization
-from core.encoders import PackedLinear
+from core.encoders import PackedLinear, _distinct
+from core.inputs import Picture
 from core.int8_products import can_multiply
 from core.int8_weight import Int8RowsWeight
 from core.loader import load_model
@@ -18,6 +21,7 @@ from core.model import Model
 from core.prepared import prepared_folder
 from core.router import InputMode
 from tests.core.reference import prompt
+from vision.tiles import tile_picture
 
 MODES = [mode for mode in InputMode if mode != InputMode.LANGUAGE]
 
@@ -103,3 +107,30 @@ def test_the_next_start_finds_them_packed(
     assert num_packed(again) == num_packed(first)
     for mode in MODES:
         assert torch.equal(media_of(again, mode), media_of(first, mode))
+
+
+@pytest.mark.parametrize(
+    ("height_px", "width_px", "num_looked_at"),
+    [(448, 448, 1), (200, 200, 1), (300, 448, 2), (896, 896, 5)],
+)
+def test_a_picture_that_fills_its_crop_is_looked_at_once(
+    height_px: int, width_px: int, num_looked_at: int
+) -> None:
+    pixels = np.random.default_rng(7).integers(0, 256, (height_px, width_px, 3), np.uint8)
+    tiles = tile_picture(Image.fromarray(pixels))
+    sizes = tiles.height_px, tiles.width_px, tiles.num_tokens
+    looked_at, place_of = _distinct(Picture(tiles.pixel_values, tiles.patch_mask, *sizes))
+    assert len(looked_at) == num_looked_at
+    assert [looked_at[place] for place in place_of] == (
+        [0, 0] if num_looked_at == 1 else list(range(num_looked_at))
+    )
+
+
+def test_blank_crops_are_looked_at_once() -> None:
+    page = Image.new("RGB", (448, 4 * 448), "white")
+    page.paste("black", (10, 10, 200, 200))
+    tiles = tile_picture(page)
+    sizes = tiles.height_px, tiles.width_px, tiles.num_tokens
+    looked_at, place_of = _distinct(Picture(tiles.pixel_values, tiles.patch_mask, *sizes))
+    assert looked_at == [0, 1, 2]  # the whole, the square, and one that is white
+    assert place_of == [0, 1, 2, 2, 2]

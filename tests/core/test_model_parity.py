@@ -6,7 +6,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -187,6 +187,56 @@ def test_pictures_of_any_grid_give_the_logits_of_transformers(
     ids = torch.tensor([1, 2] + [IMAGE_TOKEN_ID] * shown.num_tokens + [3, 4])
     inputs = ModelInputs(ids, ROUTES[InputMode.VISION], (shown,))
     assert difference(last_logits(model, inputs), reference.logits(inputs)[-1]) < TOLERANCE
+
+
+@pytest.mark.parametrize(
+    ("copies", "num_looked_at"),
+    [({1: 0}, 6), ({1: 0, 2: 0, 5: 4}, 4), ({2: 1, 3: 1, 4: 1, 5: 1, 6: 1}, 5), ({6: 3}, 7)],
+)
+def test_tiles_that_are_alike_are_looked_at_once(
+    copies: dict[int, int],
+    num_looked_at: int,
+    model: Model,
+    reference: Reference,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Tile 0 is the global view; crop 3 has padding on the right, 4 and 5 below, and 6 both."""
+    shown = picture(6, 2, 3, 2)
+    for to, source in copies.items():
+        shown.pixel_values[to] = shown.pixel_values[source]
+    looked_at = 0
+    see = model._vision_encoder._crop_features
+
+    def counted(pixels: torch.Tensor, *others: Any) -> torch.Tensor:
+        nonlocal looked_at
+        looked_at += len(pixels)
+        return see(pixels, *others)
+
+    monkeypatch.setattr(model._vision_encoder, "_crop_features", counted)
+    ids = torch.tensor([1, 2] + [IMAGE_TOKEN_ID] * shown.num_tokens + [3, 4])
+    inputs = ModelInputs(ids, ROUTES[InputMode.VISION], (shown,))
+    assert difference(last_logits(model, inputs), reference.logits(inputs)[-1]) < TOLERANCE
+    assert looked_at == num_looked_at
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_last_layer_is_asked_for_the_last_token_alone(
+    mode: InputMode, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs, decoder = prompt(mode), model._decoder
+    cache = model.new_kv_cache(1, inputs.num_tokens)
+    every = model.score(model.embed(inputs)[None], cache, 0, inputs.route.adapter)
+    *before, last = decoder.layers
+    fed: list[tuple[int, ...]] = []
+
+    def down(x: torch.Tensor, adapters: Any) -> torch.Tensor:
+        fed.append(tuple(x.shape[:2]))
+        return last.down_proj(x, adapters)
+
+    watched: Any = down
+    monkeypatch.setattr(decoder, "layers", [*before, replace(last, down_proj=watched)])
+    torch.testing.assert_close(last_logits(model, inputs), every[-1], atol=1e-5, rtol=1e-5)
+    assert fed == [(1, 1)]
 
 
 def test_several_pictures_and_sounds_stand_in_their_own_places(model: Model) -> None:
