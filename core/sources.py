@@ -19,7 +19,7 @@ from core.quantize import Weight, quantize
 from core.two_bit_weight import TwoBitWeight, fits_two_bits
 
 # Numbers in an encoder's matrix from which on it is multiplied in int8.
-INT8_ROWS_LEAST_NUMBERS: Final = 2**20
+ENCODER_LEAST_NUMBERS: Final = 2**20
 
 
 class Source(Protocol):
@@ -96,7 +96,7 @@ class CheckpointSource:
         """
         matrix = self.tensor(name)
         may_be_packed = self._quantization != "none" and self._device.type == "cpu"
-        is_large = matrix.numel() >= INT8_ROWS_LEAST_NUMBERS
+        is_large = matrix.numel() >= ENCODER_LEAST_NUMBERS
         if may_be_packed and is_large and is_int8_quick(self._dtype):
             return Int8RowsWeight(matrix, self._dtype)
         return self._packed(matrix, "none", name)

@@ -95,7 +95,7 @@ def decoder_in_bfloat16() -> Iterator[None]:
 @contextmanager
 def encoders_in_int8() -> Iterator[None]:
     """Inside, models are loaded whose encoders are in int8."""
-    with patch.object(sources, "INT8_ROWS_LEAST_NUMBERS", 0):
+    with patch.object(sources, "ENCODER_LEAST_NUMBERS", 0):
         yield
 
 

@@ -39,7 +39,7 @@ def quick_int8(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         pytest.skip("this CPU has no AVX512-VNNI")
     with monkeypatch.context() as patch:
         patch.setattr(sources, "is_int8_quick", lambda _: True)
-        patch.setattr(sources, "INT8_ROWS_LEAST_NUMBERS", 0)
+        patch.setattr(sources, "ENCODER_LEAST_NUMBERS", 0)
         yield
 
 
@@ -90,7 +90,7 @@ def test_small_matrices_and_slow_machines_go_without(
 ) -> None:
     monkeypatch.setattr(sources, "is_int8_quick", lambda _: True)
     assert num_packed(loaded(native_folder)) == 0
-    monkeypatch.setattr(sources, "INT8_ROWS_LEAST_NUMBERS", 0)
+    monkeypatch.setattr(sources, "ENCODER_LEAST_NUMBERS", 0)
     monkeypatch.setattr(sources, "is_int8_quick", lambda _: False)
     assert num_packed(loaded(native_folder)) == 0
 

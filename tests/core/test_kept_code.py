@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -47,6 +49,16 @@ def test_without_room_it_is_done_without(kept_in: Path) -> None:
     kept_in.write_text("a file where the folder should be")
     kept_code.keep("name", b"code")
     assert kept_code.find("name") is None
+
+
+def test_what_is_used_no_more_makes_room(kept_in: Path) -> None:
+    for name in ("used", "unused"):
+        kept_code.keep(name, b"code")
+        long_ago = time.time() - 1.1 * kept_code.UNUSED_S
+        os.utime(kept_in / name, (long_ago, long_ago))
+    assert kept_code.find("used") == b"code"
+    kept_code.keep("new", b"code")
+    assert {path.name for path in kept_in.iterdir()} == {"used", "new"}
 
 
 @pytest.mark.skipif(
