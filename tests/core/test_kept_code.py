@@ -52,10 +52,11 @@ def test_without_room_it_is_done_without(kept_in: Path) -> None:
 
 
 def test_what_is_used_no_more_makes_room(kept_in: Path) -> None:
+    long_ago = time.time() - 1.1 * kept_code.UNUSED_S
     for name in ("used", "unused"):
         kept_code.keep(name, b"code")
-        long_ago = time.time() - 1.1 * kept_code.UNUSED_S
-        os.utime(kept_in / name, (long_ago, long_ago))
+    for path in kept_in.iterdir():
+        os.utime(path, (long_ago, long_ago))
     assert kept_code.find("used") == b"code"
     kept_code.keep("new", b"code")
     assert {path.name for path in kept_in.iterdir()} == {"used", "new"}
