@@ -36,7 +36,7 @@ from core.training.speech import speak
 from core.training.translation import sample_translation
 from core.training.voices import VoiceGroup
 from core.training.word_drills import word_drill
-from core.training.world import sample_spoken
+from core.training.world import LISTENED_TO, MAKERS, sample_spoken
 from vision.tiles import TileOptions, tile_picture
 
 Progress = Callable[[str, int, int], None]  # what is made, how many are done, of how many
@@ -203,7 +203,8 @@ def make_clip(rng: random.Random, split: Split, kind: ClipKind, scenes: range) -
         shown = rng.choice(scenes), rng.choice(scenes)
         exchange = ask_about_two(rng, scene_at(split, shown[0]), scene_at(split, shown[1]))
     else:
-        exchange = sample_spoken(rng, split)
+        makers = LISTENED_TO if split == "train" else MAKERS
+        exchange = sample_spoken(rng, split, makers)
     said, asked, answer = exchange.spoken, exchange.question, exchange.answer
     return Clip(kind, said, asked, answer, exchange.skill, shown, exchange.looks)
 

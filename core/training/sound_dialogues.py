@@ -36,7 +36,7 @@ from core.training.scene_list import scene_at
 from core.training.scenes import ask_about, ask_to_look_up
 from core.training.spliced import Splice
 from core.training.translation import LANGUAGES, sample_translation
-from core.training.world import MAKERS, WORKED_OUT, sample_exchange
+from core.training.world import LISTENED_TO, WORKED_OUT, sample_exchange
 
 TYPED_BESIDE_SHARE: Final = 0.05  # a typed question beside a clip is the one to answer
 SECOND_TURN_SHARE: Final = 0.15
@@ -70,7 +70,7 @@ class SoundDialogues:
     def answer(self, rng: random.Random, split: Split) -> Turn:
         """A spoken question about the world."""
         if splice := self._splices(rng, split):
-            makers = WORKED_OUT if rng.random() < WORKED_OUT_SHARE else MAKERS
+            makers = WORKED_OUT if rng.random() < WORKED_OUT_SHARE else LISTENED_TO
             exchange = sample_exchange(rng, split, makers)
             if (index := splice(rng, exchange.spoken)) is not None:
                 return Turn((SoundRef(index),), exchange.answer)

@@ -51,6 +51,17 @@ def test_the_same_index_says_the_same_and_another_another(split: Split) -> None:
     assert len({clip.spoken for clip in first}) > 80
 
 
+def test_words_that_come_nowhere_else_are_listened_to_more_often_than_they_are_asked() -> None:
+    """The world has some hundred names and things that it knows nothing of."""
+    unknown, spelling = [], []
+    for split in SPLITS:
+        skills = Counter(clip.skill for clip in clips_of(split, 3000) if clip.kind == "world")
+        unknown.append(skills["unknown"] / skills.total())
+        spelling.append(skills["spelling"] / skills.total())
+    assert unknown[0] > 1.7 * unknown[1] > 0
+    assert spelling[0] > 1.2 * spelling[1] > 0
+
+
 def test_the_splits_say_different_things() -> None:
     trained = {clip.spoken for clip in clips_of("train") if clip.kind in ("world", "translation")}
     unseen = {clip.spoken for clip in clips_of("held_out") if clip.kind in ("world", "translation")}
