@@ -4,7 +4,8 @@ A spoken question takes a synthesizer, a room and the audio encoder, and so ther
 thousands of them, which are soon known by heart: what a number or a country is asked for is then
 guessed. But what the encoder hears of a word is much the same in whatever sentence it is said. So
 any question of the world, and any sentence of the grammar, can be heard word by word: each as some
-clip said it, all of them between a clip's silence before its words and another's behind.
+clip said it, often some that follow each other there, between a clip's silence before its words and
+another's behind.
 Source: concatenating segments of aligned training utterances into new ones: Lam and others,
 "On-the-fly aligned data augmentation for sequence-to-sequence ASR" (Interspeech 2021, arXiv
 2104.01393); here behind the encoder.
@@ -24,6 +25,7 @@ from core.training.exchange import words_of
 from core.training.heard_in_reply import WordFrames
 
 MARGIN: Final = 3  # frames of 80 ms that a word keeps where a silence is before it, or behind
+GOES_ON_SHARE: Final = 0.7  # of the words that a clip says next, where it says the next one
 NUM_KEPT: Final = 4096  # sentences: far more than are drawn before they are learned
 Splice = Callable[[random.Random, str], int | None]  # a sentence's number; None: it cannot be said
 
@@ -35,12 +37,16 @@ class Piece(NamedTuple):
         clip: its index.
         start, stop: its frames in the clip.
         told: those of them that say it, counted from `start`.
+        word: "" for a silence.
+        number: which of the clip's pieces it is.
     """
 
     clip: int
     start: int
     stop: int
     told: tuple[int, ...]
+    word: str
+    number: int
 
 
 class Sentence(NamedTuple):
@@ -75,15 +81,15 @@ class Spliced:
         first: int,
     ) -> None:
         self._encodings = encodings
-        self._pieces: dict[str, list[Piece]] = {}
-        self._before: list[Piece] = []
-        self._behind: list[Piece] = []
+        self._by_clip: dict[int, list[Piece]] = {}  # silences are the first and the last
+        self._by_word: dict[str, list[Piece]] = {}
         for index, frames in words.items():
-            before, *pieces, behind = _pieces_of(index, frames, len(encodings[index]))
-            self._before.append(before)
-            self._behind.append(behind)
-            for word, piece in zip(words_of(said[index]).split(), pieces, strict=True):
-                self._pieces.setdefault(word, []).append(piece)
+            spoken = words_of(said[index]).split()
+            pieces = list(_pieces_of(index, spoken, frames, len(encodings[index])))
+            self._by_clip[index] = pieces
+            for piece in pieces[1:-1]:
+                self._by_word.setdefault(piece.word, []).append(piece)
+        self._clips = list(self._by_clip)
         self._kept: OrderedDict[int, Sentence] = OrderedDict()
         self._next = first
 
@@ -94,10 +100,14 @@ class Spliced:
             Its number; None: some word of it was never said.
         """
         words = words_of(sentence).split()
-        if not words or any(word not in self._pieces for word in words):
+        if not words or any(word not in self._by_word for word in words):
             return None
-        pieces = [rng.choice(self._pieces[word]) for word in words]
-        pieces = [rng.choice(self._before), *pieces, rng.choice(self._behind)]
+        pieces = [self._by_clip[rng.choice(self._clips)][0]]
+        for word in words:
+            next_ = self._by_clip[pieces[-1].clip][pieces[-1].number + 1]
+            goes_on = next_.word == word and rng.random() < GOES_ON_SHARE
+            pieces.append(next_ if goes_on else rng.choice(self._by_word[word]))
+        pieces.append(self._by_clip[rng.choice(self._clips)][-1])
         heard = torch.cat([self._encodings[it.clip][it.start : it.stop] for it in pieces])
         number, self._next = self._next, self._next + 1
         self._kept[number] = Sentence(heard, sentence, tuple(_placed(pieces))[1:-1])
@@ -112,22 +122,24 @@ class Spliced:
         return self._kept[number]
 
 
-def _pieces_of(clip: int, words: WordFrames, num_frames: int) -> Iterator[Piece]:
+def _pieces_of(
+    clip: int, spoken: Sequence[str], frames: WordFrames, num_frames: int
+) -> Iterator[Piece]:
     """The silence before a clip's words, each of them, and the silence behind; none overlap.
 
     Two words are parted midway between the last frame that says the one and the first that says
     the other.
     """
-    start = max(0, words[0][0] - MARGIN)
-    yield Piece(clip, 0, start, ())
-    for number, told in enumerate(words):
-        if number + 1 < len(words):
-            stop = (told[-1] + words[number + 1][0] + 1) // 2
+    start = max(0, frames[0][0] - MARGIN)
+    yield Piece(clip, 0, start, (), "", 0)
+    for number, (word, told) in enumerate(zip(spoken, frames, strict=True), start=1):
+        if number < len(frames):
+            stop = (told[-1] + frames[number][0] + 1) // 2
         else:
             stop = min(num_frames, told[-1] + 1 + MARGIN)
-        yield Piece(clip, start, stop, tuple(frame - start for frame in told))
+        yield Piece(clip, start, stop, tuple(frame - start for frame in told), word, number)
         start = stop
-    yield Piece(clip, start, num_frames, ())
+    yield Piece(clip, start, num_frames, (), "", len(frames) + 1)
 
 
 def _placed(pieces: Sequence[Piece]) -> Iterator[tuple[int, ...]]:

@@ -72,6 +72,19 @@ def test_words_are_told_in_their_order_and_silences_are_around_them(spliced: Spl
         assert behind >= MARGIN - 1
 
 
+def test_words_that_follow_each_other_in_a_clip_are_often_taken_together(spliced: Spliced) -> None:
+    rng, num_together = random.Random(10), 0
+    for _ in range(400):
+        number = spliced.splice(rng, "a red ring and")
+        assert number is not None
+        heard, _, frames = spliced[number]
+        came_from = list(origins(heard))
+        clips = {came_from[frame][0] for word in frames for frame in word}
+        num_together += clips == {1}
+    # "red" is said by both clips; the others by the second alone.
+    assert 0.75 < num_together / 400 < 0.95
+
+
 def test_words_of_one_clip_and_its_silences_are_the_clip_again() -> None:
     alone = Spliced({0: encoding(0)}, SAID, {0: WORDS[0]}, FIRST)
     number = alone.splice(random.Random(3), SAID[0])
