@@ -225,19 +225,16 @@ def _distinct(picture: Picture) -> tuple[list[int], list[int]]:
 
     A picture that fills one crop is its own global view; a screenshot's blank crops are all alike.
     """
+    tiles = list(zip(picture.patch_mask, picture.pixel_values, strict=True))
     found: list[int] = []
     place_of = []
-    for tile, (pixels, mask) in enumerate(
-        zip(picture.pixel_values, picture.patch_mask, strict=True)
-    ):
-        for place, other in enumerate(found):
-            is_alike = torch.equal(mask, picture.patch_mask[other])
-            if is_alike and torch.equal(pixels, picture.pixel_values[other]):
-                place_of.append(place)
-                break
-        else:
-            place_of.append(len(found))
-            found.append(tile)
+    for number, tile in enumerate(tiles):
+        alike = (
+            place for place, other in enumerate(found) if all(map(torch.equal, tile, tiles[other]))
+        )
+        place_of.append(next(alike, len(found)))
+        if place_of[-1] == len(found):
+            found.append(number)
     return found, place_of
 
 
