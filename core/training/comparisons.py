@@ -12,7 +12,7 @@ import random
 from collections.abc import Callable
 from typing import Final
 
-from core.training.counting import number_of_colour
+from core.training.counting import found_at, number_of_colour
 from core.training.exchange import (
     Answer,
     Clause,
@@ -81,7 +81,8 @@ def compare_numbers(rng: random.Random, scene: Scene, is_told: bool = False) -> 
     wordings = WORDINGS["numbers"]
     if is_told:
         relation = "more {} than" if more > 0 else "fewer {} than" if more < 0 else "as many {} as"
-        answer = in_short(f"{verdict}, there are {relation.format(f'{one} shapes')} {other} shapes")
+        said = f"{verdict}, there are {relation.format(f'{one} shapes')} {other} shapes"
+        answer = in_short(said, found_at([it for it in scene.items if it.colour in (one, other)]))
     else:
         counts = number_of_colour(scene, one), number_of_colour(scene, other)
         words = tuple(str(colours.count(colour) or "no") for colour in (one, other))
@@ -106,7 +107,7 @@ def compare_places(rng: random.Random, scene: Scene, is_told: bool = False) -> E
     verdict = "yes" if asked == truth else "no"
     relation = f"the {one.shape} is {said} the {other.shape}"
     if is_told:
-        answer = in_short(f"{verdict}, {relation}")
+        answer = in_short(f"{verdict}, {relation}", (*place_of(one), *place_of(other)))
     else:
         seen = _told(one, PLACES[one.place]), _told(other, PLACES[other.place])
         told = tuple(dict.fromkeys((asked.split()[0], truth.split()[0])))
@@ -142,7 +143,10 @@ def compared(
         words: that the verdict is read from; none: from wherever it is.
         slots: of the wording.
     """
-    answer = in_short(alone) if alone else concluded(*clauses, verdict, words)
+    if alone:
+        answer = in_short(alone, tuple(at for clause in clauses for at in clause.at))
+    else:
+        answer = concluded(*clauses, verdict, words)
     return worded(rng, skill, wordings, answer, **slots)
 
 

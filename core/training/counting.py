@@ -18,6 +18,7 @@ from core.training.exchange import (
     Answer,
     Clause,
     Exchange,
+    Places,
     in_short,
     listed,
     worded,
@@ -67,7 +68,10 @@ def count_all(rng: random.Random, scene: Scene, is_told: bool = False) -> Exchan
         is_told: the scene is told in words, so that the number alone is the answer.
     """
     verdict = there_are(len(scene.items))
-    answer = in_short(verdict) if is_told else all_seen(scene, "I see", verdict)
+    if is_told:
+        answer = in_short(verdict, found_at(scene.items))
+    else:
+        answer = all_seen(scene, "I see", verdict)
     return worded(rng, "count", WORDINGS["count"], answer)
 
 
@@ -119,7 +123,7 @@ def is_there(rng: random.Random, scene: Scene, is_told: bool = False) -> Exchang
     thing = f"{colour} {shape}".strip()
     if is_told:
         verdict = f"yes, there is {with_article(thing)}" if found else f"no, there is no {thing}"
-        answer = in_short(verdict)
+        answer = in_short(verdict, found_at(found))
     else:
         words = tuple(word for word in (colour, shape) if word)
         answer = seen_of_shape(scene, shape, "I see", "yes" if found else "no", words=words)
@@ -155,10 +159,15 @@ def _number_of(found: Sequence[Item], noun: str, is_told: bool) -> Answer:
     """How many things were found, and which."""
     verdict = there_are(len(found), noun)
     if is_told:
-        return in_short(verdict)
+        return in_short(verdict, found_at(found))
     if not found:
         return in_short(verdict, (NOWHERE,))
     return listed("I see", _named(found), verdict)
+
+
+def found_at(items: Sequence[Item], picture: int = 0) -> Places:
+    """Where to look at once for all that was found, so that the rest of the look tells how many."""
+    return (*(at for item in items for at in place_of(item, picture)), NOWHERE)
 
 
 def _named(items: Sequence[Item], picture: int = 0) -> list[Clause]:

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from core.training.exchange import Exchange, Split
+from core.training.exchange import Exchange, Split, Told
 from core.training.items import PLACES, Item, Scene, describe
 from core.training.picture_pairs import ask_about_two
 from core.training.scenes import ask_about, sample_scene
@@ -24,7 +25,9 @@ FOLLOW_UPS_OF_TWO: Final = (0, 1, 2)
 NO_FOLLOW_UPS: Final = (0,)
 CASES: Final = (str.lower, str.upper)  # of letters told one by one
 SMALL_WORDS: Final = ("at", "the", "on", "in")
-Telling = tuple[str, Callable[[random.Random], Exchange]]  # in words, and what is asked about it
+
+InWords = tuple[str, tuple[Told, ...]]  # what is told, and where in it each shape is
+Telling = tuple[InWords, Callable[[random.Random], Exchange]]  # and what is asked about it
 
 
 def described_picture(rng: random.Random, split: Split) -> tuple[Exchange, ...]:
@@ -42,7 +45,7 @@ def described_pair(rng: random.Random, split: Split) -> tuple[Exchange, ...]:
 
     def tell() -> Telling:
         first, second = sample_scene(rng), sample_scene(rng)
-        telling = f"{told(rng, first)} {told(rng, second)}"
+        telling = _one_after_another(told(rng, first), told(rng, second, picture=1))
         return telling, partial(ask_about_two, first=first, second=second, is_told=True)
 
     return _asked(rng, split, tell, FOLLOW_UPS_OF_TWO)
@@ -56,16 +59,28 @@ def spelled_out(rng: random.Random, split: Split) -> tuple[Exchange, ...]:
         while not scene.word:
             scene = sample_scene(rng)
         letters = rng.choice(CASES)(" ".join(scene.word))
-        return f"The picture shows {letters}.", partial(ask_about, scene=scene)
+        return (f"The picture shows {letters}.", ()), partial(ask_about, scene=scene)
 
     return _asked(rng, split, tell, NO_FOLLOW_UPS)
 
 
-def told(rng: random.Random, scene: Scene) -> str:
-    """The scene in one sentence: "2 shapes: a large ...", or "Picture: red large ..., ..."."""
+def told(rng: random.Random, scene: Scene, picture: int = 0) -> InWords:
+    """The scene in one sentence: "2 shapes: a large ...", or "Picture: red large ..., ...".
+
+    Args:
+        picture: the scene's number among those that are told.
+    """
     if scene.word or rng.random() >= IN_SHORT_SHARE:
-        return describe(scene)
-    return f"Picture: {', '.join(_in_short(rng, item) for item in scene.items)}."
+        said = describe(scene)
+        shapes = [f"{item.name} {PLACES[item.place]}" for item in scene.items]
+    else:
+        shapes = [_in_short(rng, item) for item in scene.items]
+        said = f"Picture: {', '.join(shapes)}."
+    found: list[Told] = []
+    for item, shape in zip(scene.items, shapes, strict=True):
+        start = said.index(shape, found[-1].end if found else 0)
+        found.append(Told((picture, item.place), start, start + len(shape)))
+    return said, tuple(found)
 
 
 def _in_short(rng: random.Random, item: Item) -> str:
@@ -82,15 +97,21 @@ def _asked(
     """A question of the split with the telling before it; others without."""
     while True:
         telling, ask = tell()
-        first = _after(telling, ask(rng))
+        first = _after(*telling, ask(rng))
         if first.belongs_to(split):
             return (first, *(ask(rng) for _ in range(rng.choice(follow_ups))))
 
 
-def _after(telling: str, exchange: Exchange) -> Exchange:
-    return Exchange(
-        exchange.skill,
-        f"{telling} {exchange.question}",
-        f"{telling} {exchange.spoken}",
-        exchange.answer,
+def _one_after_another(first: InWords, second: InWords) -> InWords:
+    before = f"{first[0]} "
+    moved = (Told(it.place, it.start + len(before), it.end + len(before)) for it in second[1])
+    return before + second[0], (*first[1], *moved)
+
+
+def _after(telling: str, shapes: tuple[Told, ...], exchange: Exchange) -> Exchange:
+    return replace(
+        exchange,
+        question=f"{telling} {exchange.question}",
+        spoken=f"{telling} {exchange.spoken}",
+        told=shapes,
     )

@@ -13,7 +13,7 @@ from typing import Final
 
 from core.training.counting import number_of_colour
 from core.training.described import described_pair, described_picture, spelled_out
-from core.training.exchange import Exchange, Look, Split
+from core.training.exchange import Exchange, Look, Split, Told
 from core.training.items import COLOURS, Scene
 from core.training.memory import is_told, sample_chain
 from core.training.picture_pairs import ask_about_two
@@ -62,12 +62,14 @@ class Turn:
 
     Args:
         is_heard: whether the reply takes up what a sound beside it says.
+        told: where the user's text tells in words what is looked at, now or in later turns.
     """
 
     user: tuple[UserPart, ...]
     reply: str
     looks: tuple[Look, ...] = ()
     is_heard: bool = True
+    told: tuple[Told, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,10 @@ def _described(
 ) -> tuple[Turn, ...]:
     """Turns about a picture that the first of them tells in words."""
     exchanges = make(rng, split)
-    return tuple(Turn((typed(rng, exchange.question),), exchange.answer) for exchange in exchanges)
+    return tuple(
+        Turn((typed(rng, each.question),), each.answer, each.looks, told=each.told)
+        for each in exchanges
+    )
 
 
 def _repeat(rng: random.Random, split: Split) -> tuple[Turn, ...]:

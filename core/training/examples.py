@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import torch
@@ -14,7 +15,7 @@ import torch
 from core.prompt import ASSISTANT, END
 from core.tokenizer import Tokenizer
 from core.training.dialogues import Dialogue, PictureRef, SoundRef, Turn, UserPart
-from core.training.exchange import NOWHERE, WORD, Look, words_of
+from core.training.exchange import NOWHERE, WORD, Look, Told, words_of
 from core.training.heard_in_reply import WordFrames, heard_in
 from core.training.slots import NUM_GLOBAL_TOKENS, global_token
 
@@ -77,6 +78,7 @@ class RowEncoder:
         ids: list[int] = []
         learned: list[bool] = []
         views: list[int] = []  # where each picture's global view begins
+        told: dict[tuple[int, int], list[int]] = {}  # where each place is told of in words
         looks: list[tuple[int, int, float]] = []
         verdicts: list[int] = []
 
@@ -95,13 +97,15 @@ class RowEncoder:
                     sounds.append((part.index, len(ids)))
                 if not isinstance(part, PictureRef) and turn.looks:
                     asked = self._words_of(part, len(ids), ids[-1])
+                if isinstance(part, str):
+                    told |= self._told_in(part, len(ids), ids[-1], turn.told)
                 add(self._part(part, ids[-1]))
                 if isinstance(part, PictureRef):
                     views.append(len(ids) - NUM_GLOBAL_TOKENS)
             add([self.end, self.assistant])
             reply = self._text(turn.reply, self.assistant)
             if turn.looks:
-                looks.extend(self._looks(len(ids), turn, views, asked))
+                looks.extend(self._looks(len(ids), turn, partial(_tokens_at, views, told), asked))
                 verdicts.extend(self._verdicts(len(ids), turn))
             elif turn.is_heard:
                 looks.extend(self._listens(len(ids), turn.reply, sounds))
@@ -124,21 +128,21 @@ class RowEncoder:
         self,
         start: int,
         turn: Turn,
-        views: Sequence[int],
+        tokens_at: Callable[[tuple[int, int]], Sequence[int]],
         asked: Mapping[str, Sequence[int]],
     ) -> Iterator[tuple[int, int, float]]:
         """Where to look while a reply is said that begins at a place of the row.
 
         Args:
-            views: where the pictures' global views begin.
+            tokens_at: which tokens tell of a place in a picture.
             asked: where each word of the question stands.
         """
         said = self._words_of(turn.reply, start, self.assistant)
         for look, queries in self._parts(start, turn):
-            at = [_token_at(place, views) for place in look.at]
+            at = [tokens_at(place) for place in look.at]
             for word in dict.fromkeys(look.words):
                 before = [place for place in said.get(word, ()) if place <= queries.start]
-                at += [*asked.get(word, ()), *before[-look.words.count(word) :]]
+                at += [[it] for it in (*asked.get(word, ()), *before[-look.words.count(word) :])]
             yield from _shared(queries, at)
 
     def _words_of(self, part: str | SoundRef, start: int, after: int) -> dict[str, list[int]]:
@@ -154,11 +158,24 @@ class RowEncoder:
                     found.setdefault(word, []).extend(start + frame for frame in frames)
             return found
         for match in WORD.finditer(part):
-            # A token begins with the space before its word.
-            texts = part[: match.start()].rstrip(), part[: match.end()]
-            begin, end = (start + len(self._text(text, after)) for text in texts)
-            found.setdefault(match[0].lower(), []).extend(range(begin, end))
+            tokens = self._tokens_of(part, match.start(), match.end(), start, after)
+            found.setdefault(match[0].lower(), []).extend(tokens)
         return found
+
+    def _told_in(
+        self, text: str, start: int, after: int, told: Sequence[Told]
+    ) -> dict[tuple[int, int], list[int]]:
+        """Where a text tells what is in each place; arguments as in `_words_of`."""
+        return {it.place: self._tokens_of(text, it.start, it.end, start, after) for it in told}
+
+    def _tokens_of(self, text: str, begin: int, end: int, start: int, after: int) -> list[int]:
+        """The places in a row of some characters of a text that begins at `start`, after a token.
+
+        A token begins with the space before its word.
+        """
+        texts = text[:begin].rstrip(), text[:end]
+        first, stop = (start + len(self._text(each, after)) for each in texts)
+        return list(range(first, stop))
 
     def _verdicts(self, start: int, turn: Turn) -> Iterator[int]:
         """Places of what is read from nowhere, in a reply that begins at a place of the row."""
@@ -192,7 +209,7 @@ class RowEncoder:
                     start - 1 + len(self._text(part, self.assistant))
                     for part in (before, reply[: word.end])
                 )
-                at = [first + frame for number in word.words for frame in frames[number]]
+                at = [[first + frame] for number in word.words for frame in frames[number]]
                 yield from _shared(range(begin, stop), at)
 
     def _part(self, part: UserPart, after: int) -> list[int]:
@@ -205,14 +222,28 @@ class RowEncoder:
                 return self._text(part, after)
 
 
-def _shared(queries: range, at: Sequence[int]) -> Iterator[tuple[int, int, float]]:
-    """Looks from each of some places at all of some others."""
-    return ((query, key, 1 / len(at)) for query in queries for key in at)
+def _shared(queries: range, at: Sequence[Sequence[int]]) -> Iterator[tuple[int, int, float]]:
+    """Looks from each of some places at all of some others, which may have several tokens each."""
+    return (
+        (query, key, 1 / (len(at) * len(keys))) for query in queries for keys in at for key in keys
+    )
 
 
-def _token_at(place: tuple[int, int], views: Sequence[int]) -> int:
-    """Which token of a row tells of a place in a picture."""
-    return 0 if place == NOWHERE else views[place[0]] + global_token(place[1])
+def _tokens_at(
+    views: Sequence[int],
+    told: Mapping[tuple[int, int], Sequence[int]],
+    place: tuple[int, int],
+) -> Sequence[int]:
+    """Which tokens of a row tell of a place in a picture, which is shown or told in words.
+
+    Args:
+        views: where the pictures' global views begin.
+        told: where places are told of; nobody tells of one where nothing is.
+    """
+    picture, number = place
+    if place != NOWHERE and picture < len(views):
+        return [views[picture] + global_token(number)]
+    return told.get(place, [0])
 
 
 @dataclass(frozen=True)

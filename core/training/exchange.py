@@ -45,6 +45,19 @@ class Look(NamedTuple):
     words: tuple[str, ...] = ()
 
 
+class Told(NamedTuple):
+    """Where a question tells in words what is in a place of a picture.
+
+    Args:
+        place: the number of the picture, and of a place in it, as in Look.
+        start, end: characters of the question.
+    """
+
+    place: tuple[int, int]
+    start: int
+    end: int
+
+
 def look_throughout(said: str, at: Places, words: tuple[str, ...] = ()) -> tuple[Look, ...]:
     """The look of a whole answer, if there is one."""
     return (Look(len(said), at, words),) if at or words else ()
@@ -129,6 +142,7 @@ class Exchange:
         is_closed: one of a short list of sayings, which nothing can generalise to: always
             trained, never asked in evaluation.
         looks: where the answer is read from, part by part; what is behind them, from nowhere.
+        told: where what is looked at is told in words; that may have been in an earlier question.
     """
 
     skill: str
@@ -137,6 +151,7 @@ class Exchange:
     answer: str
     is_closed: bool = False
     looks: tuple[Look, ...] = ()
+    told: tuple[Told, ...] = ()
 
     def belongs_to(self, split: Split) -> bool:
         """Whether training or evaluation may use it.

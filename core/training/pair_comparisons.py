@@ -12,11 +12,12 @@ import random
 from typing import Final, NamedTuple
 
 from core.training.comparisons import compared
-from core.training.counting import all_seen, seen_of_shape
+from core.training.counting import all_seen, found_at, seen_of_shape
 from core.training.exchange import (
     Answer,
     Clause,
     Exchange,
+    Places,
     concluded,
     in_short,
     one_after_another,
@@ -141,7 +142,10 @@ def do_both_show(rng: random.Random, pair: Pair, is_told: bool = False) -> Excha
         alone = f"only the {ORDINALS[thing.shown.index(True)]} picture shows {thing.name}"
     else:
         alone = f"neither picture shows {thing.name}"
-    answer = in_short(f"{verdict}, {alone}") if is_told else _seen_in_both(pair, thing, verdict)
+    if is_told:
+        answer = in_short(f"{verdict}, {alone}", _shapes_at(pair, thing.shape))
+    else:
+        answer = _seen_in_both(pair, thing, verdict)
     return worded(rng, SKILL, WORDINGS["both show"], answer, thing=thing.name)
 
 
@@ -203,7 +207,7 @@ def _of_counts(
     if not first and not second:
         return None
     if is_told:
-        answer = in_short(verdict)
+        answer = in_short(verdict, _shapes_at(pair))
     else:
         counts = [
             all_seen(scene, OPENINGS[number], str(len(scene.items)), number)
@@ -224,12 +228,18 @@ def _showing(rng: random.Random, kind: str, pair: Pair, thing: Thing, is_told: b
     else:
         verdict = f"neither picture shows {thing.name}"
     if is_told:
-        answer = in_short(verdict)
+        answer = in_short(verdict, _shapes_at(pair, thing.shape) if thing.shape else ())
     elif thing.shape:
         answer = _seen_in_both(pair, thing, verdict)
     else:
         answer = concluded(*_shown(thing))
     return worded(rng, SKILL, WORDINGS[kind], answer, thing=thing.name)
+
+
+def _shapes_at(pair: Pair, shape: str = "") -> Places:
+    """Where to look at once for all of a shape, or for all shapes, of both pictures."""
+    first, second = ([item for item in scene.items if shape in ("", item.shape)] for scene in pair)
+    return (*(at for item in first for at in place_of(item)), *found_at(second, 1))
 
 
 def _seen_in_both(pair: Pair, thing: Thing, verdict: str) -> Answer:

@@ -169,7 +169,14 @@ def test_a_scene_told_in_words_is_answered_by_what_follows_alone(
             continue
         exchange = make(rng, scene, True)
         assert is_true(scene, exchange), (scene, exchange)
-        assert not exchange.looks
+        (look,) = exchange.looks
+        assert look.end == len(exchange.answer)
+        *places, nowhere = look.at
+        assert nowhere == NOWHERE
+        items = {(0, item.place): item for item in scene.items}
+        assert set(places) <= items.keys()
+        if make is not is_there:
+            assert len(places) == int(exchange.answer.split()[2].replace("no", "0"))
         answers[exchange.answer.split()[0 if make is is_there else 2]] += 1
     assert len(answers) >= (2 if make is is_there else 3)
 

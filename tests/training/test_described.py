@@ -52,7 +52,12 @@ def scenes(num: int) -> list[Scene]:
 def test_a_telling_says_all_that_is_shown() -> None:
     rng = random.Random(0)
     for scene in scenes(400):
-        telling = told(rng, scene)
+        telling, shapes = told(rng, scene, picture=1)
+        assert [each.place for each in shapes] == [(1, item.place) for item in scene.items]
+        for each, item in zip(shapes, scene.items, strict=True):
+            words = set(telling[each.start : each.end].split())
+            place = set(PLACES[item.place].split()) - set(SMALL_WORDS)
+            assert words - set(SMALL_WORDS) == {item.size, item.colour, item.shape, *place}
         if telling.startswith("Picture: "):
             assert read_in_short(telling) == scene.items
         else:
@@ -62,7 +67,7 @@ def test_a_telling_says_all_that_is_shown() -> None:
 def test_most_shapes_are_told_in_short_and_words_never() -> None:
     rng = random.Random(0)
     are_short = Counter(
-        (bool(scene.word), told(rng, scene).startswith("Picture: ")) for scene in scenes(2000)
+        (bool(scene.word), told(rng, scene)[0].startswith("Picture: ")) for scene in scenes(2000)
     )
     assert are_short[True, True] == 0
     shapes = are_short[False, True] + are_short[False, False]
@@ -72,7 +77,7 @@ def test_most_shapes_are_told_in_short_and_words_never() -> None:
 def test_the_words_of_a_shape_come_in_every_order() -> None:
     rng = random.Random(0)
     scene = Scene(SCENE.items[:1], "", seed=1)
-    tellings = {told(rng, scene) for _ in range(1000)}
+    tellings = {told(rng, scene)[0] for _ in range(1000)}
     assert "Picture: red left star large." in tellings
     assert len(tellings) == 24 + 1
 
@@ -144,3 +149,24 @@ def test_letters_spell_the_word() -> None:
         cases.add("upper" if word.isupper() else "digits" if word.isdigit() else "lower")
         assert f" {word.lower()}." in exchange.answer
     assert cases == {"upper", "lower", "digits"}
+
+
+@pytest.mark.parametrize("make", [described_picture, described_pair])
+def test_where_shapes_are_told_is_known_for_all_that_is_looked_at(
+    make: Callable[[random.Random, Split], tuple[Exchange, ...]],
+) -> None:
+    rng, num_looked_at = random.Random(5), 0
+    for _ in range(400):
+        first, *others = make(rng, "train")
+        known = {each.place: first.question[each.start : each.end] for each in first.told}
+        assert all(not other.told for other in others)
+        for exchange in (first, *others):
+            if exchange.skill in ("colour", "size", "place"):
+                ((place,),) = (look.at for look in exchange.looks)
+                shape, value = exchange.answer.removeprefix("The ").rstrip(".").split(" is ")
+                value = " ".join(word for word in value.split() if word not in SMALL_WORDS)
+                told_of = " ".join(it for it in known[place].split() if it not in SMALL_WORDS)
+                assert shape in told_of
+                assert value in told_of
+                num_looked_at += 1
+    assert num_looked_at > (100 if make is described_picture else -1)

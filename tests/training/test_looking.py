@@ -28,7 +28,7 @@ from core.training.examples import (
     RowEncoder,
     collate,
 )
-from core.training.exchange import NOWHERE, Exchange, Look, look_throughout
+from core.training.exchange import NOWHERE, Exchange, Look, Told, look_throughout
 from core.training.facts import with_article
 from core.training.items import PLACES, Item, Scene, all_places, contents
 from core.training.items import looks_of as looks_of_scene
@@ -181,6 +181,30 @@ def test_what_may_not_be_there_is_looked_for_at_the_first_token_too() -> None:
     (reply,) = spans(row)
     both = [(view + global_token(2), 0.5), (0, 0.5)]
     assert looks_of(row, reply) == [both] * (len(reply) - 1)
+
+
+def test_a_scene_told_in_words_is_looked_at_where_it_is_told() -> None:
+    text = "Picture: red star left, blue ring top. Which?"
+    told = (Told((0, 3), 9, 22), Told((0, 1), 24, 37))
+    assert [text[it.start : it.end] for it in told] == ["red star left", "blue ring top"]
+    looks = look_throughout("Both.", ((0, 3), (0, 1), NOWHERE)), look_throughout("No.", ((0, 1),))
+    turns = (
+        Turn((text,), "Both.", looks[0], told=told),
+        Turn(("And on top?",), "No.", looks[1]),
+        Turn(("In the centre?",), "No.", look_throughout("No.", ((0, 4),))),
+    )
+    row = encoder().encode(Dialogue(turns, "You are Triad."))
+    replies = list(spans(row))
+    tokens = small_tokenizer()
+    start = row.ids.index(tokens.control_id("<|user|>")) + 1
+    ends = [len(tokens.encode_text(text[:end])) for end in (8, 22, 23, 37)]
+    star, ring = ([start + at for at in range(ends[begin], ends[begin + 1])] for begin in (0, 2))
+    found = dict(looks_of(row, replies[0])[0])
+    assert found.keys() == {0, *star, *ring}
+    assert found[0] == pytest.approx(1 / 3)
+    assert sum(found[at] for at in star) == pytest.approx(1 / 3)
+    assert {at for at, _ in looks_of(row, replies[1])[0]} == set(ring)
+    assert looks_of(row, replies[2])[0] == [(0, 1.0)]  # nobody told of it
 
 
 def test_words_that_were_heard_are_listened_to_where_they_are_said() -> None:
