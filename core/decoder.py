@@ -102,7 +102,8 @@ class Decoder:
         def attend(
             layer: int, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor
         ) -> torch.Tensor:
-            is_alone = queries.shape[2] == 1  # and so it sees all
+            """Each row in its own keys; a last token that asks alone sees all of them."""
+            is_alone = queries.shape[2] == 1
             mixed = [
                 kv_cache.attend(
                     layer, row, queries[i], keys[i], values[i], None if is_alone else masks[i]

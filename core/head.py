@@ -1,4 +1,4 @@
-"""Hidden states -> logits: exactly, or nearly so for an eighth of the bytes.
+"""Hidden states -> logits: exactly, or nearly so for a fraction of the bytes.
 
 A large vocabulary's matrix is the largest of the model and is read for every token. Held in few
 bits it finds the likeliest tokens, and only their rows of the exact matrix, which the embeddings

@@ -143,8 +143,7 @@ def _coded(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     blocks = rows.view(len(rows), -1, BLOCK)
     deviation = torch.linalg.vector_norm(blocks, dim=2, keepdim=True).div_(BLOCK**0.5)
     deviation.clamp_(min=1e-30)
-    codes = (
-        blocks.mul(1 / (BETWEEN * deviation)).add_(2).clamp_(0, 3).to(torch.uint8)
-    )  # rounds down
+    numbers = blocks.mul(1 / (BETWEEN * deviation)).add_(2).clamp_(0, 3)
+    codes = numbers.to(torch.uint8)  # rounded down
     outer = OUTER * deviation[..., 0]
     return in_quarters(in_fours(codes.view(rows.shape))), outer.bfloat16()

@@ -25,7 +25,6 @@ FOLLOW_UPS_OF_TWO: Final = (0, 1, 2)
 NO_FOLLOW_UPS: Final = (0,)
 CASES: Final = (str.lower, str.upper)  # of letters told one by one
 SMALL_WORDS: Final = ("at", "the", "on", "in")
-
 InWords = tuple[str, tuple[Told, ...]]  # what is told, and where in it each shape is
 Telling = tuple[InWords, Callable[[random.Random], Exchange]]  # and what is asked about it
 
