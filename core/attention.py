@@ -10,17 +10,16 @@ from __future__ import annotations
 
 import struct
 from ctypes import addressof, c_int64
-from functools import cache
 from threading import Thread
 from typing import Final
 
 import torch
 
 from core import openmp
+from core.instructions import can_run_loops
 from core.once import once
 from core.scratch import scratch
 
-NEEDED: Final = frozenset(("avx512f", "avx512bw", "avx512bf16"))
 # Fewer scores take less time than it takes to lay keys and values out.
 LEAST_SCORES: Final = 2**21
 MOST_KEYS: Final = 2**14  # beyond, scores leave the cache
@@ -40,16 +39,8 @@ class _Loops:
 
 @once
 def _loops(width: int) -> _Loops:
-    assert can_attend(), "LLVM ends the process where it has no such instruction"
+    assert can_run_loops(), "LLVM ends the process where it has no such instruction"
     return _Loops(width)
-
-
-@cache
-def can_attend() -> bool:
-    """Whether this machine has the instructions, and threads that can be asked to run them."""
-    from core.vector_code import cpu_features
-
-    return cpu_features() >= NEEDED and openmp.is_there()
 
 
 def compile_ahead(*widths: int) -> None:
@@ -58,7 +49,7 @@ def compile_ahead(*widths: int) -> None:
     Args:
         widths: of the heads.
     """
-    if can_attend():
+    if can_run_loops():
         for width in widths:
             Thread(target=_loops, args=(width,), daemon=True).start()
 
@@ -78,7 +69,7 @@ def is_quick(queries: torch.Tensor, keys: torch.Tensor) -> bool:
         and num_scores >= LEAST_SCORES
         and keys.shape[2] <= MOST_KEYS
         and width % 8 == 0
-        and can_attend()
+        and can_run_loops()
     )
 
 

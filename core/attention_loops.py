@@ -1,9 +1,9 @@
 """The loops of attention.py, as vector instructions: scores, softmax, and the mixture of values.
 
-A vector holds two numbers of 16 keys, or of 16 places of a value from two keys; one instruction
-(VDPBF16PS, of AVX512-BF16) multiplies it by two numbers of a query, or two weights, and adds up in
-float32. Eight queries share what is loaded. A thread has the scores of its eight with all keys in
-memory that stays in its cache, so that softmax needs no second reading of keys.
+A vector holds two numbers of 16 keys, or of 16 places of a value from two keys; it is multiplied by
+two numbers of a query, or two weights, and added up in float32 (vector_products.py). Eight queries
+share what is loaded. A thread has the scores of its eight with all keys in memory that stays in its
+cache, so that softmax needs no second reading of keys.
 Leaves out: what attends to what (attention.py), and how keys and values lie (attention_layout.py).
 """
 
@@ -26,22 +26,12 @@ from core.vector_code import (
     same,
 )
 from core.vector_math import exponential
+from core.vector_products import added_pairs
 
 TILES: Final = (8, 4, 2, 1)  # queries that share what is loaded
 MOST_QUERIES: Final = TILES[0]
 QUERIES_AT_ONCE: Final = 32  # that a thread takes
-MULTIPLY_ADD: Final = "llvm.x86.avx512bf16.dpbf16ps.512"
 _UNROLLED: Final = 4
-
-
-class _BFloat(ir.Type):
-    """LLVM's bfloat, which llvmlite has no name for."""
-
-    def __str__(self) -> str:
-        return "bfloat"
-
-
-PAIRS: Final = ir.VectorType(_BFloat(), 2 * LANES)
 
 
 def module(width: int) -> ir.Module:
@@ -205,7 +195,7 @@ class _Tile:
             rows: where each row's first pair lies.
             num: pairs, a multiple of what is unrolled.
         """
-        code, builder = self._code, self._code.builder
+        code = self._code
 
         def pairs(first: Value, sums: list[Value]) -> list[Value]:
             """Some pairs at once."""
@@ -213,15 +203,13 @@ class _Tile:
             for more in range(_UNROLLED):
                 pair = code.plus(first, more)
                 loaded = [
-                    builder.bitcast(code.load(INTS, source, code.times(pair, step_bytes)), PAIRS)
-                    for source in sources
+                    code.load(INTS, source, code.times(pair, step_bytes)) for source in sources
                 ]
                 for row, numbers in enumerate(rows):
                     two = code.spread(code.load(INT, numbers, code.times(pair, 4)))
-                    both = builder.bitcast(two, PAIRS)
                     for half, vector in enumerate(loaded):
                         at = row * len(sources) + half
-                        sums[at] = code.call(MULTIPLY_ADD, FLOATS, sums[at], vector, both)
+                        sums[at] = added_pairs(code, sums[at], vector, two)
             return sums
 
         nothing = [same(FLOATS, 0.0)] * (len(rows) * len(sources))

@@ -12,6 +12,7 @@ from typing import Final, Literal, get_args
 import torch
 
 from core.errors import BadOptionError
+from core.instructions import can_run_loops
 from core.router import AdapterName
 
 Dtype = Literal["auto", "float32", "bfloat16"]
@@ -28,7 +29,8 @@ class ModelOptions:
 
     Args:
         dtype: the type of everything that is not quantised; "auto" is bfloat16, or float32 on a
-            CPU that has no instructions for bfloat16 and would be far slower in it.
+            CPU that would be far slower in it: one without instructions for it, unless all that
+            is large is quantised and multiplied by our own loops.
         quantization: what the decoder's linears are held in: "nf4" or "int4" 4 bits, "int8" 8
             bits, "none" as they are; "auto" is the 4 bits that are quick here, which a model that
             is loaded decides by its size (loader.py). LoRAs and a large output matrix follow
@@ -63,12 +65,21 @@ class ModelOptions:
         device = _resolve_device(self.device)
         if self.quantization == "int4" and device != "cpu":
             raise BadOptionError("int4 is for CPUs: choose quantization nf4 for a GPU.")
-        return replace(self, dtype=_resolve_dtype(self.dtype, device), device=device)
+        dtype = _resolve_dtype(self.dtype, device, self.quantization)
+        return replace(self, dtype=dtype, device=device)
 
     @property
     def torch_dtype(self) -> torch.dtype:
         """`dtype` as torch knows it."""
         return TORCH_DTYPES[self.resolved().dtype]
+
+    @property
+    def encoder_dtype(self) -> torch.dtype:
+        """What encoders compute in: `dtype`, or float32 where torch's bfloat16 is slow.
+
+        Their convolutions are torch's own.
+        """
+        return quick_dtype(self.torch_dtype, self.resolved().device)
 
 
 @dataclass(frozen=True)
@@ -86,7 +97,7 @@ class AdapterConfig:
 
 
 def has_fast_bfloat16(device: str) -> bool:
-    """Whether matrix products in bfloat16 are at least about as fast as in float32.
+    """Whether torch's matrix products in bfloat16 are at least about as fast as in float32.
 
     Args:
         device: "cpu" or "cuda".
@@ -94,10 +105,17 @@ def has_fast_bfloat16(device: str) -> bool:
     return device != "cpu" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
-def _resolve_dtype(dtype: Dtype, device: Device) -> Dtype:
-    if dtype == "auto":
-        return "bfloat16" if has_fast_bfloat16(device) else "float32"
-    return dtype
+def quick_dtype(dtype: torch.dtype, device: str) -> torch.dtype:
+    """What torch multiplies numbers of a type in: float32 where it is slow in bfloat16."""
+    is_slow = dtype == torch.bfloat16 and not has_fast_bfloat16(device)
+    return torch.float32 if is_slow else dtype
+
+
+def _resolve_dtype(dtype: Dtype, device: Device, quantization: Quantization) -> Dtype:
+    if dtype != "auto":
+        return dtype
+    is_ours = quantization != "none" and can_run_loops()
+    return "bfloat16" if is_ours or has_fast_bfloat16(device) else "float32"
 
 
 def _resolve_device(device: Device) -> Device:

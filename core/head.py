@@ -14,6 +14,7 @@ from typing import Final, Protocol
 import torch
 import torch.nn.functional as F
 
+from core.config import quick_dtype
 from core.quantize import Weight, weight_bytes
 
 NUM_RESCORED: Final = 512
@@ -35,18 +36,18 @@ class Head(Protocol):
 
 
 class ExactHead:
-    """The output matrix as it is.
+    """The output matrix as it is; in float32 where torch's bfloat16 is slow.
 
     Args:
         matrix: shape (vocab, hidden).
     """
 
     def __init__(self, matrix: torch.Tensor) -> None:
-        self._matrix = matrix
+        self._matrix = matrix.to(quick_dtype(matrix.dtype, matrix.device.type))
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """hidden (num_rows, hidden) -> float32, shape (num_rows, vocab)."""
-        return F.linear(hidden, self._matrix).float()
+        return F.linear(hidden.to(self._matrix.dtype), self._matrix).float()
 
     @property
     def num_bytes(self) -> int:
@@ -70,9 +71,10 @@ class TwoStageHead:
         """hidden (num_rows, hidden) -> float32, shape (num_rows, vocab)."""
         scores = self._coarse.multiply(hidden).float()
         likeliest = _likeliest(scores, min(NUM_RESCORED, scores.shape[1]))
-        rows = self._matrix.index_select(0, likeliest.flatten()).to(hidden.dtype)
+        dtype = quick_dtype(hidden.dtype, hidden.device.type)
+        rows = self._matrix.index_select(0, likeliest.flatten()).to(dtype)
         rows = rows.view(*likeliest.shape, -1)  # (num_rows, num_rescored, hidden)
-        exact = torch.bmm(rows, hidden[:, :, None])[:, :, 0]
+        exact = torch.bmm(rows, hidden.to(dtype)[:, :, None])[:, :, 0]
         return scores.scatter_(1, likeliest, exact.float())
 
     @property

@@ -16,7 +16,7 @@ from typing import Final
 
 import torch
 
-from core.config import has_fast_bfloat16
+from core.config import quick_dtype
 
 GROUP: Final = 32
 NUM_LEVELS: Final = 16
@@ -81,7 +81,7 @@ class Int4Weight:
                 rows.bfloat16().contiguous(), self._codes, GROUP, self._scales
             )
             return product.to(x.dtype).view(*x.shape[:-1], -1)
-        dtype = x.dtype if has_fast_bfloat16("cpu") else torch.float32
+        dtype = quick_dtype(x.dtype, "cpu")
         rows, product = rows.to(dtype), x.new_empty(len(rows), self._shape[0])
         for start in range(0, self._shape[0], ROWS_AT_ONCE):
             part = self._unpacked(start, start + ROWS_AT_ONCE)

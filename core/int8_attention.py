@@ -14,6 +14,8 @@ from typing import Final, NamedTuple
 
 import torch
 
+from core.config import quick_dtype
+
 LARGEST: Final = 127
 SMALLEST_SCALE: Final = 1e-30  # of a token whose numbers are all 0
 BLOCK_TOKENS: Final = 2048
@@ -49,8 +51,9 @@ def attend(queries: torch.Tensor, keys: Int8Tokens, values: Int8Tokens) -> torch
         Shape (num_heads, num_queries, head_dim), in the queries' type.
     """
     num_kv_heads, num_tokens, head_dim = keys.levels.shape
-    num_queries = queries.shape[1]
-    grouped = queries.reshape(num_kv_heads, -1, head_dim)  # heads of a group, one after the other
+    num_queries, dtype = queries.shape[1], quick_dtype(queries.dtype, queries.device.type)
+    # Heads of a group, one after the other.
+    grouped = queries.to(dtype).reshape(num_kv_heads, -1, head_dim)
     block = min(BLOCK_TOKENS, max(1, MAX_SCORES // (num_kv_heads * grouped.shape[1])))
     highest = torch.full((*grouped.shape[:2], 1), -torch.inf, device=queries.device)
     total = torch.zeros_like(highest)
@@ -64,7 +67,7 @@ def attend(queries: torch.Tensor, keys: Int8Tokens, values: Int8Tokens) -> torch
         weights = scores.sub_(now).exp_()
         kept = (highest - now).exp_()
         total = total * kept + weights.sum(-1, keepdim=True)
-        found = found * kept + _weighed(weights, values, start, end, queries.dtype)
+        found = found * kept + _weighed(weights, values, start, end, dtype)
         highest = now
     return (found / total).to(queries.dtype).view(queries.shape)
 

@@ -1,23 +1,23 @@
 """The loops of int8_products.py, as vector instructions: rows in int8 times NF4, int8 or two bits.
 
 A vector holds four columns of 16 rows of the matrix, a byte each, as they are or looked up from
-codes of 4 or 2 bits; one instruction (VPDPBUSD, of AVX512-VNNI) multiplies it by four columns of a
-row of activations and adds up. It wants the first factor without a sign: levels are moved up by
-LEVEL_ZERO, and each sum begins with what that adds too much. Every 64 columns the sums, which are
-whole numbers and exact, are multiplied by both scales.
+codes of 4 or 2 bits; it is multiplied by four columns of a row of activations, and added up
+(vector_products.py). Levels are moved up by LEVEL_ZERO, for the instruction that wants no sign, and
+each sum begins with what that adds too much. Every 64 columns the sums, which are whole numbers and
+exact, are multiplied by both scales.
 Leaves out: what is multiplied (int8_products.py).
-Source: the layout of NF4 is bitsandbytes' `_convert_weight_packed_for_cpu`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import Final, Protocol
 
 from llvmlite import ir
 
+from core.int8_layout import BLOCK, TOGETHER
 from core.int8_products import LARGEST, LEVEL_ZERO
-from core.nf4_pack import BLOCK, TOGETHER
 from core.vector_code import (
     BYTE,
     FLOAT,
@@ -31,18 +31,15 @@ from core.vector_code import (
     constant,
     same,
 )
+from core.vector_products import BYTES, ByteProducts, byte_products, is_wide, looked_up
 
 TILES: Final = (8, 4, 2, 1)  # rows of activations that a pass over 32 rows of the matrix serves
+NARROW_TILE: Final = 4  # the largest where registers are few
 BLOCKS_AT_ONCE: Final = 2  # of 32 rows, that a thread takes
 ROWS_AT_ONCE: Final = 128  # of activations, which stay in a cache meanwhile
 ROUNDED_AT_ONCE: Final = 4  # rows that a thread takes to round
-LOOK_UP: Final = "llvm.x86.avx512.pshuf.b.512"
-MULTIPLY_ADD: Final = "llvm.x86.avx512.vpdpbusd.512"
 _UNROLLED: Final = 4
-_BYTES: Final = ir.VectorType(BYTE, 64)
 _WORDS: Final = ir.VectorType(SHORT, 32)
-# 32 pairs of columns, the first two of 16 rows and then the next two -> the four of each row.
-_IN_FOURS: Final = [half + 16 * second for half in range(16) for second in range(2)]
 
 
 class Task(IntEnum):
@@ -59,7 +56,7 @@ class Task(IntEnum):
     STEPS = 8  # int8, (num_rows, in): the rows, rounded
     STARTS = 9  # int32, (num_rows, in / 64): what a sum begins with
     SIZES = 10  # float32, (num_rows, in / 64): of the steps, by the size of a level's
-    # uint8: of NF4 the codes, (out / 32, in / 2, 32); of int8, (out / 32, in / 4, 128); of two bits
+    # uint8: of int8, (out / 32, in / 4, 128); of NF4 the codes, (out / 32, in / 4, 64); of two bits
     # the codes, (out / 32, in / 8, 64)
     MATRIX = 11
     SCALES = 12  # bfloat16, (in / 64, out)
@@ -73,10 +70,15 @@ def module() -> ir.Module:
     made = ir.Module()
     _round_rows(made)
     for kind in (_Nf4, _Int8, _TwoBits):
-        for num_rows in TILES:
+        for num_rows in _tiles():
             _tile(made, kind, num_rows)
         _multiply(made, kind)
     return made
+
+
+def _tiles() -> Sequence[int]:
+    """Of what sizes tiles are on this CPU, the largest first."""
+    return [num for num in TILES if is_wide() or num <= NARROW_TILE]
 
 
 def num_items(num_rows: int, num_out: int) -> int:
@@ -165,7 +167,7 @@ def _multiply(made: ir.Module, kind: type[_Matrix]) -> None:
         def block(number: Value, _: list[Value]) -> tuple[()]:
             """The rows times one block, by tiles that get smaller."""
             row = first_row
-            for num in TILES:
+            for num in _tiles():
                 left = builder.sub(end_row, row)
                 stop = code.plus(row, builder.sub(left, builder.srem(left, constant(num))))
 
@@ -192,11 +194,16 @@ class _Matrix(Protocol):
     """
 
     NAME: str
+    ZERO: int  # how much higher than they mean bytes lie
 
     def __init__(self, code: Code, first: Value) -> None: ...
 
+    @property
+    def products(self) -> ByteProducts:
+        """How its bytes are multiplied."""
+
     def columns(self, first: Value, four: int) -> list[Value]:
-        """Four columns of the first 16 rows and of the others, a byte each without a sign.
+        """Four columns of the first 16 rows and of the others, a byte each as `products` takes it.
 
         Args:
             first: a column, a multiple of 4 * _UNROLLED.
@@ -207,74 +214,76 @@ class _Matrix(Protocol):
 class _Nf4:
     """Codes of 4 bits, looked up. Arguments as in `_Matrix`."""
 
-    NAME = "nf4"
+    NAME, ZERO = "nf4", LEVEL_ZERO
 
     def __init__(self, code: Code, first: Value) -> None:
-        self._code = code
+        self._code, self.products = code, byte_products()
         self._codes = code.at(code.address(Task.MATRIX), code.times(first, TOGETHER // 2))
-        self._table = _table(code)
+        levels = code.load(ir.VectorType(BYTE, 16), code.address(Task.LEVELS), constant(0))
+        table = code.pick(levels, [lane % 16 for lane in range(64)])
+        self._table = self.products.taken(code, table)
 
     def columns(self, first: Value, four: int) -> list[Value]:
         """As in `_Matrix`."""
         code, builder = self._code, self._code.builder
-        column = code.plus(first, 4 * four)
-        pairs = code.load(_WORDS, self._codes, code.times(column, TOGETHER // 2))
-        fours = code.pick(pairs, _IN_FOURS)
-        high = builder.lshr(fours, same(_WORDS, 4))
-        halves = [builder.bitcast(each, _BYTES) for each in (fours, high)]
-        codes = [builder.and_(half, same(_BYTES, 15)) for half in halves]
-        looked_up = [code.call(LOOK_UP, _BYTES, self._table, each) for each in codes]
-        return [builder.bitcast(each, INTS) for each in looked_up]
+        place = code.times(code.plus(first, 4 * four), TOGETHER // 2)
+        both = code.load(BYTES, self._codes, place)
+        codes = [_some_bits(code, both, shift, 15) for shift in (0, 4)]
+        return [builder.bitcast(looked_up(code, self._table, each), INTS) for each in codes]
 
 
 class _Int8:
     """Bytes as they are multiplied. Arguments as in `_Matrix`."""
 
-    NAME = "int8"
+    NAME, ZERO = "int8", LEVEL_ZERO
 
     def __init__(self, code: Code, first: Value) -> None:
-        self._code = code
+        self._code, self.products = code, byte_products()
         self._bytes = code.at(code.address(Task.MATRIX), code.times(first, TOGETHER))
 
     def columns(self, first: Value, four: int) -> list[Value]:
         """As in `_Matrix`."""
         code = self._code
         place = code.times(code.plus(first, 4 * four), TOGETHER)
-        return [code.load(INTS, self._bytes, code.plus(place, half)) for half in (0, 64)]
+        loaded = [code.load(BYTES, self._bytes, code.plus(place, half)) for half in (0, 64)]
+        return [code.builder.bitcast(self.products.taken(code, each), INTS) for each in loaded]
 
 
 class _TwoBits:
-    """Codes of 2 bits, four a byte, looked up. Arguments as in `_Matrix`.
+    """Codes of 2 bits, which stand for -3, -1, 1 and 3. Arguments as in `_Matrix`.
 
     A byte's codes are of one row half after the other: of the first 16 rows and of the others, then
     of both four columns further on.
     """
 
-    NAME = "two_bits"
+    NAME, ZERO = "two_bits", 3
 
     def __init__(self, code: Code, first: Value) -> None:
-        self._code = code
+        self._code, self.products = code, byte_products(2 * self.ZERO)
         self._codes = code.at(code.address(Task.MATRIX), code.times(first, TOGETHER // 4))
-        self._table = _table(code)
 
     def columns(self, first: Value, four: int) -> list[Value]:
-        """As in `_Matrix`."""
+        """As in `_Matrix`: twice the code, so that whole numbers lie between the levels."""
         code, builder = self._code, self._code.builder
         place = code.times(code.plus(first, 4 * (four - four % 2)), TOGETHER // 4)
-        bytes_ = code.load(_BYTES, self._codes, place)  # once for both fours, LLVM sees to that
-        shifts = [4 * (four % 2) + 2 * half for half in range(2)]
-        codes = [
-            builder.and_(builder.lshr(bytes_, same(_BYTES, shift)), same(_BYTES, 3))
-            for shift in shifts
-        ]
-        looked_up = [code.call(LOOK_UP, _BYTES, self._table, each) for each in codes]
-        return [builder.bitcast(each, INTS) for each in looked_up]
+        bytes_ = code.load(BYTES, self._codes, place)  # once for both fours, LLVM sees to that
+        shifts = [4 * (four % 2) + 2 * half - 1 for half in range(2)]
+        doubled = [_some_bits(code, bytes_, shift, 6) for shift in shifts]
+        return [builder.bitcast(each, INTS) for each in doubled]
 
 
-def _table(code: Code) -> Value:
-    """The levels of codes, as what looks them up wants them."""
-    levels = code.load(ir.VectorType(BYTE, 16), code.address(Task.LEVELS), constant(0))
-    return code.pick(levels, [lane % 16 for lane in range(64)])
+def _some_bits(code: Code, bytes_: Value, shift: int, mask: int) -> Value:
+    """Some of the bits of each of 64 bytes.
+
+    Args:
+        shift: how far down they are moved; up if less than 0.
+        mask: which of them are kept then.
+    """
+    builder = code.builder
+    words = builder.bitcast(bytes_, _WORDS)  # no instruction moves the bits of bytes
+    moved = builder.shl if shift < 0 else builder.lshr
+    words = moved(words, same(_WORDS, abs(shift))) if shift else words
+    return builder.and_(builder.bitcast(words, BYTES), same(BYTES, mask))
 
 
 def _tile(made: ir.Module, kind: type[_Matrix], num_rows: int) -> None:
@@ -292,21 +301,24 @@ def _tile(made: ir.Module, kind: type[_Matrix], num_rows: int) -> None:
     starts = [code.at(code.address(Task.STARTS), place) for place in places]
     sizes = [code.at(code.address(Task.SIZES), place) for place in places]
 
+    # Where registers are few, the sums of one half at a time are in them.
+    passes = [(0, 1)] if is_wide() or num_rows == 1 else [(0,), (1,)]
+
     def scaled_block(number: Value, sums: list[Value]) -> list[Value]:
         """64 columns."""
         place = code.times(number, 4)
-        begin = [code.spread(code.load(INT, start, place)) for start in starts]
-        totals = _four_by_four(code, matrix, steps, number, begin)
+        begin = [_start(code, kind, code.load(INT, start, place)) for start in starts]
         shorts = code.load(_WORDS, scales, code.times(code.times(number, num_out), 2))
-        halves = [code.widened(code.pick(shorts, range(at, at + LANES))) for at in (0, LANES)]
-        new = []
-        for each, size in enumerate(sizes):
-            factor = code.spread(code.load(FLOAT, size, place))
-            for half, scale in enumerate(halves):
-                at = 2 * each + half
-                total = builder.sitofp(totals[at], FLOATS)
-                both = builder.fmul(scale, factor)
-                new.append(code.call("llvm.fma.v16f32", FLOATS, total, both, sums[at]))
+        factors = [code.spread(code.load(FLOAT, size, place)) for size in sizes]
+        new = list(sums)
+        for halves in passes:
+            totals = _four_by_four(code, matrix, steps, number, begin, halves)
+            for half in halves:
+                scale = code.widened(code.pick(shorts, range(LANES * half, LANES * (half + 1))))
+                for each, factor in enumerate(factors):
+                    total = builder.sitofp(totals.pop(0), FLOATS)
+                    both, at = builder.fmul(scale, factor), 2 * each + half
+                    new[at] = code.call("llvm.fma.v16f32", FLOATS, total, both, sums[at])
         return new
 
     nothing = [same(FLOATS, 0.0)] * (2 * num_rows)
@@ -320,8 +332,21 @@ def _tile(made: ir.Module, kind: type[_Matrix], num_rows: int) -> None:
     code.end()
 
 
+def _start(code: Code, kind: type[_Matrix], start: Value) -> Value:
+    """What sums will be too large by, negative, where it is kept for LEVEL_ZERO."""
+    if kind.ZERO == LEVEL_ZERO:
+        return start
+    added = code.builder.sdiv(start, ir.Constant(INT, LEVEL_ZERO))
+    return code.builder.mul(added, ir.Constant(INT, kind.ZERO))
+
+
 def _four_by_four(
-    code: Code, matrix: _Matrix, steps: list[Value], block: Value, begin: list[Value]
+    code: Code,
+    matrix: _Matrix,
+    steps: list[Value],
+    block: Value,
+    starts: list[Value],
+    halves: Sequence[int],
 ) -> list[Value]:
     """Sums over 64 columns, of whole numbers.
 
@@ -329,24 +354,26 @@ def _four_by_four(
         matrix: 32 rows of it.
         steps: of some rows of activations.
         block: which 64 columns.
-        begin: what each row's sums begin with.
+        starts: what each row's sums will be too large by, negative.
+        halves: of the matrix's rows.
     Returns:
-        For each row of activations the sums with the matrix's first 16 rows, and with the others.
+        For each half the sums of each row of activations.
     """
-    first = code.times(block, BLOCK)
+    first, products = code.times(block, BLOCK), matrix.products
 
     def columns(number: Value, sums: list[Value]) -> list[Value]:
         """Some columns at once, four by four."""
-        sums = list(sums)
-        begin = code.plus(first, code.times(number, 4))
+        begin, new = code.plus(first, code.times(number, 4)), list(sums)
         for four in range(_UNROLLED):
-            halves = matrix.columns(begin, four)
+            levels = matrix.columns(begin, four)
             for row, numbers in enumerate(steps):
                 activations = code.spread(code.load(INT, numbers, code.plus(begin, 4 * four)))
-                for half, levels in enumerate(halves):
-                    at = 2 * row + half
-                    sums[at] = code.call(MULTIPLY_ADD, INTS, sums[at], levels, activations)
-        return sums
+                for number_, half in enumerate(halves):
+                    at = number_ * len(steps) + row
+                    new[at] = products.added(code, new[at], levels[half], activations)
+        return new
 
-    twice = [start for start in begin for _ in range(2)]
-    return code.loop(constant(0), constant(BLOCK // 4), columns, twice, step=_UNROLLED)
+    all_starts = [start for _ in halves for start in starts]
+    begun = [products.begin(code, start) for start in all_starts]
+    sums = code.loop(constant(0), constant(BLOCK // 4), columns, begun, step=_UNROLLED)
+    return [products.ended(code, *each) for each in zip(sums, all_starts, strict=True)]

@@ -1,30 +1,30 @@
 """Rows of activations times a matrix in few bits, in int8: one token's, or a long prompt's.
 
-Each 64 activations are rounded to steps of their own, and the levels of NF4 or of two bits to
-1/127: whole numbers are then multiplied four at a time, straight from the codes, and the sums are
-exact. Rounding adds little to what the few bits cost anyway, and a token's product is the same
-whatever is beside it. Leaves out: the loops (int8_loops.py), and which matrices are multiplied so
-(nf4_weight.py, int8_weight.py, two_bit_weight.py).
+Each 64 activations are rounded to steps of their own, and the levels of NF4 to 1/127: whole numbers
+are then multiplied four at a time, straight from the codes, and the sums are exact. Rounding adds
+little to what the few bits cost anyway, and a token's product is the same whatever is beside it.
+Leaves out: the loops (int8_loops.py), which matrices are multiplied so (nf4_rows_weight.py,
+int8_weight.py, two_bit_weight.py), and in which order they lie (int8_layout.py).
 """
 
 from __future__ import annotations
 
 from ctypes import CFUNCTYPE, Array, addressof, c_int64, c_void_p
-from functools import cache, cached_property
+from functools import cached_property
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, get_args
 
 import torch
 import torch.nn.functional as F
 
 from core import openmp
-from core.nf4_pack import BLOCK
+from core.instructions import can_run_loops
+from core.int8_layout import BLOCK
 from core.once import once
 from core.scratch import scratch
 
 if TYPE_CHECKING:
     from core.int8_loops import Task
 
-NEEDED: Final = frozenset(("avx512f", "avx512bw", "avx512vnni"))
 LARGEST: Final = 127
 LEVEL_ZERO: Final = 128  # where a level of 0 lies among bytes without a sign
 # So few rows are rounded before other threads would have begun.
@@ -64,21 +64,13 @@ class _Loops:
 
 @once
 def _loops() -> _Loops:
-    assert can_multiply(), "LLVM ends the process where it has no such instruction"
+    assert can_run_loops(), "LLVM ends the process where it has no such instruction"
     return _Loops()
 
 
-@cache
-def can_multiply() -> bool:
-    """Whether this machine has the instructions, and threads that can be asked to run them."""
-    from core.vector_code import cpu_features
-
-    return cpu_features() >= NEEDED and openmp.is_there()
-
-
 def compile_ahead() -> None:
-    """Have the loops compiled, where `can_multiply`: in a thread that has time for it."""
-    if can_multiply():
+    """Have the loops compiled, where `can_run_loops`: in a thread that has time for it."""
+    if can_run_loops():
         _loops()
 
 
@@ -90,7 +82,7 @@ class Int8Product:
     Args:
         kind: of the matrix.
         matrix, scales: as the task has them; they stay where they are, and in use.
-        table: the levels of codes as they are multiplied, uint8, shape (16,); int8 has none.
+        table: the levels of NF4 as they are multiplied, uint8, shape (16,); others have none.
     """
 
     def __init__(
@@ -178,19 +170,21 @@ class Int8Product:
         return product.view(*x.shape[:-1], self.num_out)
 
 
-def nf4_product(codes: torch.Tensor, absmax: torch.Tensor, levels: torch.Tensor) -> Int8Product:
-    """Of a matrix in NF4, where `can_multiply`.
+def nf4_product(codes: torch.Tensor, largest: torch.Tensor, levels: torch.Tensor) -> Int8Product:
+    """Of a matrix in NF4, where `can_run_loops`.
 
     Args:
-        codes: as bitsandbytes' packing lays them out, uint8, shape (out, in / 2).
-        absmax: bfloat16, shape (in / 64, out). Both stay where they are, and in use.
+        codes: laid out `in_fours` and `packed`, uint8, shape (out, in / 2).
+        largest: each 64 numbers' largest magnitude, bfloat16, shape (in / 64, out). Both stay where
+            they are, and in use.
         levels: float32, the 16 numbers of NF4 in [-1, 1].
     """
-    return Int8Product("nf4", codes, absmax, _table(levels))
+    table = (torch.round(levels * LARGEST) + LEVEL_ZERO).to(torch.uint8)
+    return Int8Product("nf4", codes, largest, table)
 
 
 def int8_product(levels: torch.Tensor, largest: torch.Tensor) -> Int8Product:
-    """Of a matrix in int8, where `can_multiply`.
+    """Of a matrix in int8, where `can_run_loops`.
 
     Args:
         levels: from -127 to 127, moved up by 128 and laid out by `in_fours`.
@@ -200,63 +194,12 @@ def int8_product(levels: torch.Tensor, largest: torch.Tensor) -> Int8Product:
     return Int8Product("int8", levels, largest)
 
 
-def two_bit_product(
-    codes: torch.Tensor, largest: torch.Tensor, levels: torch.Tensor
-) -> Int8Product:
-    """Of a matrix in two bits, where `can_multiply`.
+def two_bit_product(codes: torch.Tensor, steps: torch.Tensor) -> Int8Product:
+    """Of a matrix in two bits, where `can_run_loops`.
 
     Args:
-        codes: of `in_fours`, packed by `in_quarters`.
-        largest: each 64 numbers' largest magnitude, bfloat16, shape (in / 64, out). Both stay where
-            they are, and in use.
-        levels: float32, what the codes mean, in [-1, 1].
+        codes: from 0 to 3, which stand for -3, -1, 1 and 3; laid out `in_fours` and `packed`.
+        steps: of each 64 numbers what 1 is, bfloat16, shape (in / 64, out). Both stay where they
+            are, and in use.
     """
-    return Int8Product("two_bits", codes, largest, _table(levels))
-
-
-def _table(levels: torch.Tensor) -> torch.Tensor:
-    """16 levels as they are multiplied; fewer are followed by zeros."""
-    table = torch.full((16,), LEVEL_ZERO, dtype=torch.uint8)
-    table[: len(levels)] = (torch.round(levels * LARGEST) + LEVEL_ZERO).to(torch.uint8)
-    return table
-
-
-def in_fours(matrix: torch.Tensor) -> torch.Tensor:
-    """Bytes in the order in which they are multiplied: four columns of 16 rows side by side.
-
-    Args:
-        matrix: shape (out, in), of multiples of 32 and 4.
-    Returns:
-        Of the same shape and type.
-    """
-    num_out, num_in = matrix.shape
-    fours = matrix.view(num_out // 32, 2, 16, num_in // 4, 4)
-    return fours.permute(0, 3, 1, 2, 4).reshape(num_out, num_in)
-
-
-def out_of_fours(laid_out: torch.Tensor) -> torch.Tensor:
-    """The matrix that `in_fours` laid out so."""
-    num_out, num_in = laid_out.shape
-    fours = laid_out.view(num_out // 32, num_in // 4, 2, 16, 4)
-    return fours.permute(0, 2, 3, 1, 4).reshape(num_out, num_in)
-
-
-def in_quarters(laid_out: torch.Tensor) -> torch.Tensor:
-    """Codes below 4 that are laid out `in_fours`, four a byte.
-
-    Args:
-        laid_out: uint8, shape (out, in), of multiples of 32 and 8.
-    Returns:
-        uint8, shape (out, in / 4).
-    """
-    num_out, num_in = laid_out.shape
-    codes = laid_out.view(-1, 4, 64)
-    packed = codes[:, 0] | codes[:, 1] << 2 | codes[:, 2] << 4 | codes[:, 3] << 6
-    return packed.view(num_out, num_in // 4)
-
-
-def out_of_quarters(packed: torch.Tensor) -> torch.Tensor:
-    """The codes that `in_quarters` packed so."""
-    num_out, num_bytes = packed.shape
-    codes = packed.view(-1, 1, 64) >> torch.tensor([0, 2, 4, 6], dtype=torch.uint8)[:, None] & 3
-    return codes.view(num_out, 4 * num_bytes)
+    return Int8Product("two_bits", codes, steps)

@@ -1,6 +1,6 @@
 """A matrix in int8 that is multiplied in int8: 64 numbers share a scale, of activations too.
 
-On a CPU with AVX512-BF16, where NF4 is multiplied likewise. Leaves out: the product itself
+Where our loops run and NF4 is multiplied likewise. Leaves out: the product itself
 (int8_products.py), and int8 where activations stay as they are (quantize.py).
 """
 
@@ -11,16 +11,13 @@ from typing import Final, Self
 import torch
 import torch.nn.functional as F
 
+from core.instructions import can_run_loops
+from core.int8_layout import BLOCK, TOGETHER, in_fours, out_of_fours
 from core.int8_products import (
     LARGEST,
     LEVEL_ZERO,
-    can_multiply,
-    in_fours,
     int8_product,
-    out_of_fours,
 )
-from core.nf4_pack import BLOCK, TOGETHER
-from core.nf4_weight import is_nf4_quick
 
 _ROWS_AT_ONCE: Final = 1024  # whose float32 copy is small beside the model
 
@@ -89,7 +86,7 @@ class Int8RowsWeight:
 
 def is_int8_quick(dtype: torch.dtype) -> bool:
     """Whether this CPU multiplies int8 by int8 sooner than numbers of a type."""
-    return is_nf4_quick(dtype) and can_multiply()
+    return dtype == torch.bfloat16 and can_run_loops()
 
 
 def _rounded(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

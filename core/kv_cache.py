@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from transformers import Phi4MultimodalConfig
 
 from core import attention
+from core.config import quick_dtype
 from core.rope import RopeRegime
 
 GRAIN_TOKENS: Final = 256  # rows grow by multiples of it
@@ -141,9 +142,7 @@ class KVCache:
         if num_new > MAX_GROUPED_TOKENS and attention.is_quick(queries[None], all_keys):
             return attention.attend(queries[None], all_keys, all_values, is_causal=True)[0]
         if num_new > MAX_GROUPED_TOKENS:
-            return F.scaled_dot_product_attention(
-                queries[None], all_keys, all_values, attn_mask=mask, enable_gqa=True
-            )[0]
+            return _mixed(queries[None], all_keys, all_values, mask)[0]
         return grouped_attention(queries, all_keys[0], all_values[0], mask)
 
     def append(
@@ -205,8 +204,23 @@ def grouped_attention(
     grouped = queries.reshape(1, keys.shape[0], -1, keys.shape[2])
     if mask is not None:
         mask = mask.repeat(grouped.shape[2] // queries.shape[1], 1)
-    mixed = F.scaled_dot_product_attention(grouped, keys[None], values[None], attn_mask=mask)
-    return mixed.view(queries.shape)
+    return _mixed(grouped, keys[None], values[None], mask).view(queries.shape)
+
+
+def _mixed(
+    queries: torch.Tensor,
+    keys: torch.Tensor,
+    values: torch.Tensor,
+    mask: torch.Tensor | None,
+) -> torch.Tensor:
+    """PyTorch's own attention, in a type that it is quick in."""
+    given, dtype = queries.dtype, quick_dtype(queries.dtype, queries.device.type)
+    queries, keys, values = queries.to(dtype), keys.to(dtype), values.to(dtype)
+    is_shared = queries.shape[1] != keys.shape[1]
+    mixed = F.scaled_dot_product_attention(
+        queries, keys, values, attn_mask=mask, enable_gqa=is_shared
+    )
+    return mixed.to(given)
 
 
 def rounded_up(num_tokens: int) -> int:

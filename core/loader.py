@@ -125,8 +125,8 @@ class _Loader:
             self._options,
             dict(checkpoint.adapters),
             token_embeddings,
-            VisionEncoder(config, self._read, self._encoder_linear),
-            AudioEncoder(config, self._read, self._encoder_linear),
+            VisionEncoder(config, self._read_for_encoder, self._encoder_linear),
+            AudioEncoder(config, self._read_for_encoder, self._encoder_linear),
             decoder,
         )
         self._count(self._num_tensors - self._num_done)  # those that are never read
@@ -181,8 +181,11 @@ class _Loader:
             return ExactHead(matrix)
         return TwoStageHead(self._source.coarse_head(name), matrix)
 
-    def _read(self, name: str) -> torch.Tensor:
-        tensor = self._placed(self._source.tensor(name), self._dtype)
+    def _read_for_encoder(self, name: str) -> torch.Tensor:
+        return self._read(name, self._options.encoder_dtype)
+
+    def _read(self, name: str, dtype: torch.dtype | None = None) -> torch.Tensor:
+        tensor = self._placed(self._source.tensor(name), dtype or self._dtype)
         self._count(1)
         return tensor
 
@@ -247,7 +250,7 @@ def with_quantization(options: ModelOptions, config: Phi4MultimodalConfig) -> Mo
     if options.quantization in ("auto", "nf4"):
         other = "int4" if has_fast_int4_cpu() else "int8"
         LOGGER.warning(
-            "NF4 is slow here (it is quick in bfloat16 on a CPU with AVX512-BF16): "
+            "NF4 is slow here (it is quick in bfloat16 on a CPU with AVX2): "
             "--quantization %s answers sooner.",
             other,
         )

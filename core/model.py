@@ -128,7 +128,7 @@ class Model:
         """One picture's embeddings, shape (picture.num_tokens, hidden)."""
         embeddings = self._vision_encoder.encode(picture, check)
         _check_num_tokens("picture", embeddings, picture.num_tokens)
-        return embeddings
+        return embeddings.to(self.dtype)
 
     @torch.inference_mode()
     def encode_sound(
@@ -137,7 +137,7 @@ class Model:
         """One sound's embeddings, shape (sound.num_tokens, hidden)."""
         embeddings = self._audio_encoder.encode(sound, projector, check)
         _check_num_tokens("sound", embeddings, sound.num_tokens)
-        return embeddings
+        return embeddings.to(self.dtype)
 
     def new_kv_cache(self, num_rows: int, num_tokens: int) -> KVCache:
         """An empty cache for `num_rows` sequences of up to `num_tokens` tokens.

@@ -27,6 +27,11 @@ def _kernel() -> Any:
     return getattr(lib, NAME, None) if has_avx512bf16() else None
 
 
+def has_fused_kernel() -> bool:
+    """Whether it is there."""
+    return _kernel() is not None
+
+
 def fused_multiply(codes: torch.Tensor, absmax: torch.Tensor) -> Multiply | None:
     """What multiplies by a matrix; None: the kernel is not there.
 

@@ -56,7 +56,7 @@ def _code_block(
 
 
 @in_machine_code(
-    "void(float32[:,::1], float32[::1], uint16[:,:,::1], float32[:,::1], int64, int64)"
+    "void(float32[:,::1], float32[::1], uint32[:,:,::1], float32[:,::1], int64, int64)"
 )
 def pack(
     numbers: np.ndarray,
@@ -71,13 +71,13 @@ def pack(
     Args:
         numbers: the matrix, shape (out, in).
         middles: between the levels, 15.
-        packed: two columns of one row in the low halves of two bytes, and of the row 16 further in
-            the high ones, shape (blocks, in / 2, 16).
+        packed: four columns of one row in the low halves of four bytes, and of the row 16 further
+            in the high ones, shape (blocks, in / 4, 16).
         largest: each 64 numbers' largest magnitude, shape (out, in / 64).
         first, end: of the blocks.
     """
-    codes, tile = np.empty(68, np.uint8), np.empty((32, 32), np.uint16)
-    bits, pairs = numbers.view(np.uint32), codes[:64].view(np.uint16)
+    codes, tile = np.empty(68, np.uint8), np.empty((16, 32), np.uint32)
+    bits, fours = numbers.view(np.uint32), codes[:64].view(np.uint32)
     scale = codes[64:68].view(np.float32)
     for block in range(U(first), U(end)):
         row = block * U(32)
@@ -85,9 +85,9 @@ def pack(
             for r in range(U(32)):
                 _code_block(numbers, bits, middles, row + r, group * U(64), codes)
                 largest[row + r, group] = scale[0]
-                for pair in range(U(32)):
-                    tile[pair, r] = pairs[pair]
-            for pair in range(U(32)):
+                for four in range(U(16)):
+                    tile[four, r] = fours[four]
+            for four in range(U(16)):
                 for r in range(U(16)):
-                    both = tile[pair, r] | (tile[pair, U(16) + r] << np.uint16(4))
-                    packed[block, group * U(32) + pair, r] = both
+                    both = tile[four, r] | (tile[four, U(16) + r] << np.uint32(4))
+                    packed[block, group * U(16) + four, r] = both

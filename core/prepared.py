@@ -30,17 +30,17 @@ from safetensors import SafetensorError, safe_open
 
 from core.aligned import save_aligned, seen_as
 from core.cache_folder import cache_folder
-from core.config import ModelOptions
+from core.config import ModelOptions, has_fast_bfloat16
+from core.instructions import can_run_loops
 from core.int4_weight import packed_together
-from core.int8_products import can_multiply
 from core.key_map import LoraKey
-from core.nf4_weight import has_fast_nf4_cpu
+from core.nf4_weight import has_quick_nf4
 from core.out_of_memory import is_out_of_memory
 from core.quantize import Weight, restored
 from core.sources import Source
 
 LOGGER: Final = logging.getLogger(__name__)
-FORMAT: Final = 5  # of these files; another one is another folder
+FORMAT: Final = 6  # of these files; another one is another folder
 INDEX: Final = "index.json"
 FILE_BYTES: Final = 512 * 2**20  # about so much is collected before a file is written
 NUM_SPOTS: Final = 16  # of a model's file that are looked at,
@@ -75,7 +75,7 @@ def prepared_folder(model_folder: Path, options: ModelOptions) -> Path:
             for path, stat in stats
         ],
         "options": (options.quantization, options.dtype, options.device),
-        "kernels": (has_fast_nf4_cpu(), can_multiply(), packed_together()),
+        "kernels": (has_quick_nf4(), can_run_loops(), packed_together(), has_fast_bfloat16("cpu")),
         "packages": (version("torch"), version("bitsandbytes")),
     }
     digest = hashlib.sha256(json.dumps(said).encode()).hexdigest()

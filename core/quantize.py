@@ -20,6 +20,7 @@ from core.aligned import aligned
 from core.config import Quantization
 from core.int4_weight import Int4Weight, fits_int4
 from core.int8_weight import Int8RowsWeight, is_int8_quick
+from core.nf4_rows_weight import Nf4RowsWeight
 from core.nf4_weight import Nf4Weight, fits_nf4
 from core.scratch import scratch
 from core.two_bit_weight import TwoBitWeight
@@ -162,7 +163,8 @@ def quantize(
         is_large = weight.numel() >= INT8_ROWS_LEAST_NUMBERS and weight.device.type == "cpu"
         return (Int8RowsWeight if is_large and is_int8_quick(dtype) else Int8Weight)(weight, dtype)
     if quantization == "nf4" and fits_nf4(weight.shape):
-        return Nf4Weight(weight, dtype)
+        is_ours = weight.device.type == "cpu" and is_int8_quick(dtype)
+        return (Nf4RowsWeight if is_ours else Nf4Weight)(weight, dtype)
     if quantization == "int4" and fits_int4(weight):
         return Int4Weight(weight, dtype)
     if quantization != "none":
@@ -181,7 +183,7 @@ def restored(kind: str, tensors: Mapping[str, torch.Tensor], dtype: torch.dtype)
     """The weight that `Weight.stored` gave this kind and these tensors of.
 
     Args:
-        kind: "plain", "nf4", "int4", "int8", "int8 rows" or "two bits".
+        kind: "plain", "nf4", "nf4 rows", "int4", "int8", "int8 rows" or "two bits".
         tensors: by the names that `stored` gave them; used where they lie.
         dtype: the activations' type.
     Raises:
@@ -192,6 +194,8 @@ def restored(kind: str, tensors: Mapping[str, torch.Tensor], dtype: torch.dtype)
             return PlainWeight(**tensors)
         case "nf4":
             return Nf4Weight.restored(**tensors, dtype=dtype)
+        case "nf4 rows":
+            return Nf4RowsWeight.restored(**tensors, dtype=dtype)
         case "int4":
             return Int4Weight.restored(**tensors, dtype=dtype)
         case "int8":

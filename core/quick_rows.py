@@ -1,4 +1,4 @@
-"""Norms and activations of rows in bfloat16, on a CPU with AVX512: each in one loop.
+"""Norms and activations of rows in bfloat16, where our loops run: each in one loop.
 
 PyTorch has them too, in several passes or in slower ones. A row's result is the same whatever is
 beside it. Leaves out: the loops (row_loops.py).
@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import struct
 from ctypes import Array, addressof, c_int64
-from functools import cache
 from typing import Final
 
 import torch
 import torch.nn.functional as F
 
 from core import openmp
+from core.instructions import can_run_loops
 from core.once import once
 from core.scratch import scratch
 
-NEEDED: Final = frozenset(("avx512f", "avx512bw"))
 MULTIPLE: Final = 16  # numbers in a row that the loops take
 
 
@@ -63,17 +62,9 @@ class Loops:
 
 @once
 def loops() -> Loops:
-    """The machine code, where `can_run`."""
-    assert can_run(), "LLVM ends the process where it has no such instruction"
+    """The machine code, where `can_run_loops`."""
+    assert can_run_loops(), "LLVM ends the process where it has no such instruction"
     return Loops()
-
-
-@cache
-def can_run() -> bool:
-    """Whether this machine has the instructions, and threads that can be asked to run them."""
-    from core.vector_code import cpu_features
-
-    return cpu_features() >= NEEDED and openmp.is_there()
 
 
 def normed(x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
@@ -113,7 +104,7 @@ def gelu_tanh(x: torch.Tensor) -> torch.Tensor:
 
 def _is_quick(x: torch.Tensor, num_columns: int) -> bool:
     is_fit = x.device.type == "cpu" and x.dtype == torch.bfloat16 and num_columns % MULTIPLE == 0
-    return is_fit and can_run()
+    return is_fit and can_run_loops()
 
 
 def _by_columns(loop: int, x: torch.Tensor, result: torch.Tensor) -> None:

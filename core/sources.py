@@ -58,7 +58,7 @@ class CheckpointSource:
     def __init__(self, checkpoint: Checkpoint, options: ModelOptions) -> None:
         self._checkpoint = checkpoint
         self._quantization = options.quantization
-        self._dtype = options.torch_dtype
+        self._dtype, self._encoder_dtype = options.torch_dtype, options.encoder_dtype
         self._device = torch.device(options.device)
 
     def tensor(self, name: str) -> torch.Tensor:
@@ -99,7 +99,7 @@ class CheckpointSource:
         is_large = matrix.numel() >= ENCODER_LEAST_NUMBERS
         if may_be_packed and is_large and is_int8_quick(self._dtype):
             return Int8RowsWeight(matrix, self._dtype)
-        return self._packed(matrix, "none", name)
+        return quantize(matrix.to(self._device), "none", self._encoder_dtype, name)
 
     @property
     def _coarse_kind(self) -> Quantization:

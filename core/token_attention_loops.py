@@ -14,7 +14,7 @@ from typing import Final
 from llvmlite import ir
 
 from core.attention_layout import NOT_SEEN
-from core.attention_loops import MULTIPLY_ADD, PAIRS, largest_score
+from core.attention_loops import largest_score
 from core.vector_code import (
     BYTE,
     FLOAT,
@@ -28,6 +28,7 @@ from core.vector_code import (
     same,
 )
 from core.vector_math import exponential
+from core.vector_products import added_pairs
 
 WIDTH_MULTIPLE: Final = 2 * LANES  # of a head
 TURNED_MULTIPLE: Final = 16  # of the numbers of a head that are turned
@@ -182,19 +183,18 @@ class _Head:
         code, builder = self._code, self._code.builder
         places = range(0, 2 * self._width, 64)
         queries = [
-            [builder.bitcast(code.load(INTS, query, constant(at)), PAIRS) for at in places]
-            for query in self._queries
+            [code.load(INTS, query, constant(at)) for at in places] for query in self._queries
         ]
         scale = code.load(FLOAT, code.task, constant(8 * Task.SCALE))
 
         def key(number: Value, _: list[Value]) -> tuple[()]:
             """The scores of one key with all queries."""
             base = code.at(self._keys, code.times(number, 2 * self._width))
-            parts = [builder.bitcast(code.load(INTS, base, constant(at)), PAIRS) for at in places]
+            parts = [code.load(INTS, base, constant(at)) for at in places]
             for query, scores in zip(queries, self._scores, strict=True):
                 products = same(FLOATS, 0.0)
                 for pair in zip(query, parts, strict=True):
-                    products = code.call(MULTIPLY_ADD, FLOATS, products, *pair)
+                    products = added_pairs(code, products, *pair)
                 score = builder.fmul(code.total(products), scale)
                 code.store(score, scores, code.times(number, 4))
             return ()

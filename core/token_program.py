@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import torch
 
-from core import attention, int8_products, openmp, quick_rows
+from core import int8_products, openmp, quick_rows
 from core.adapters import LoraFactors, RoutedLinear, RowAdapters
+from core.instructions import can_run_loops
 from core.int8_products import Int8Product, Rounded
 from core.int8_weight import Int8RowsWeight
 from core.kv_cache import KVCache
-from core.nf4_weight import Nf4Weight
+from core.nf4_rows_weight import Nf4RowsWeight
 from core.once import once
 
 if TYPE_CHECKING:
@@ -109,12 +110,8 @@ def compile_ahead(width: int, num_turned: int, num_shared: int) -> None:
         if _fits(width, num_turned):
             _attention(width, num_turned, num_shared)
 
-    if _has_loops():
+    if can_run_loops():
         Thread(target=compile_, daemon=True).start()
-
-
-def _has_loops() -> bool:
-    return attention.can_attend() and int8_products.can_multiply() and quick_rows.can_run()
 
 
 def _fits(width: int, num_turned: int) -> bool:
@@ -126,7 +123,7 @@ def _fits(width: int, num_turned: int) -> bool:
 
 def can_run(decoder: Decoder) -> bool:
     """Whether the machine has the loops, and a decoder's matrices are all multiplied by them."""
-    if not (_has_loops() and decoder.norm.shape[0] % quick_rows.MULTIPLE == 0):
+    if not (can_run_loops() and decoder.norm.shape[0] % quick_rows.MULTIPLE == 0):
         return False
     is_fit = _fits(decoder.head_dim, decoder.rope.num_turned)
     return is_fit and all(map(_is_in_int8, _linears(decoder.layers)))
@@ -139,8 +136,8 @@ def _linears(layers: Iterable[DecoderLayer]) -> Iterable[RoutedLinear]:
 
 def _is_in_int8(linear: RoutedLinear) -> bool:
     """Whether a linear's matrices are all multiplied by loops of ours."""
-    is_base = isinstance(linear.base, Nf4Weight) and linear.base.in_int8 is not None
     factors = [factor for lora in linear.loras.values() for factor in (lora.down, lora.up)]
+    is_base = isinstance(linear.base, Nf4RowsWeight)
     return is_base and all(isinstance(factor, Int8RowsWeight) for factor in factors)
 
 
@@ -274,7 +271,7 @@ class TokenProgram:
 
     def _write_linear(self, linear: RoutedLinear, x: torch.Tensor, y: torch.Tensor) -> None:
         """A base matrix times all rows, and each adapter's LoRA times its own."""
-        assert isinstance(linear.base, Nf4Weight) and linear.base.in_int8 is not None
+        assert isinstance(linear.base, Nf4RowsWeight)
         base, given = linear.base.in_int8, x.shape[1]
         task = self._write_product(
             base, self._num_rows, x.data_ptr(), given, self._rounding(0, base), y.data_ptr()

@@ -1,13 +1,13 @@
 """A matrix in two bits: too coarse to compute with, good enough to find the likeliest tokens.
 
-Four levels serve numbers that are distributed evenly around zero; but some columns of a real
-output matrix, and some numbers of a hidden state, tower over all others, and would be all that is
-left. So both are rotated alike first, which changes no product: random signs, then a Hadamard
-matrix, mix each number into a thousand, and what comes out looks normally distributed whatever went
-in. The levels are those that lose least of a normal distribution.
+Four levels, evenly apart, serve numbers that are distributed evenly around zero; but some columns
+of a real output matrix, and some numbers of a hidden state, tower over all others, and would be all
+that is left. So both are rotated alike first, which changes no product: random signs, then a
+Hadamard matrix, mix each number into a thousand, and what comes out looks normally distributed
+whatever went in. How far the levels are apart is what loses least of a normal distribution.
 Leaves out: the product (int8_products.py), and what two bits are good for (head.py).
 Sources: rotations against outliers, QuIP# (arXiv 2402.04396) and QuaRot (arXiv 2404.00456); the
-levels, Max, "Quantizing for minimum distortion" (IRE Transactions 1960).
+levels, Max, "Quantizing for minimum distortion" (IRE Transactions 1960), his second table.
 """
 
 from __future__ import annotations
@@ -18,24 +18,16 @@ from typing import Final, Self
 
 import torch
 
-from core.int8_products import (
-    in_fours,
-    in_quarters,
-    out_of_fours,
-    out_of_quarters,
-    two_bit_product,
-)
-from core.nf4_pack import BLOCK, TOGETHER
+from core.int8_layout import BLOCK, TOGETHER, in_fours, out_of_fours, packed, unpacked
+from core.int8_products import LARGEST, two_bit_product
 
-OUTER: Final = 1.510  # of a normal distribution with a deviation of 1
-INNER: Final = 0.4528
-BETWEEN: Final = (OUTER + INNER) / 2
-LEVELS: Final = (-1.0, -INNER / OUTER, INNER / OUTER, 1.0)  # by code, of the outer level
+APART: Final = 0.9957  # are the levels of a normal distribution with a deviation of 1
+LEVELS: Final = (-3, -1, 1, 3)  # by code, in halves of it
 _ROWS_AT_ONCE: Final = 1024  # whose float32 copy is small beside the model
 
 
 class TwoBitWeight:
-    """A matrix in two bits with a scale for each 64 numbers, multiplied where `can_multiply`.
+    """A matrix in two bits with a scale for each 64 numbers, multiplied where `can_run_loops`.
 
     Args:
         weight: the matrix, of a shape that `fits_two_bits`.
@@ -57,7 +49,7 @@ class TwoBitWeight:
         self, codes: torch.Tensor, largest: torch.Tensor, signs: torch.Tensor, dtype: torch.dtype
     ) -> None:
         self._codes, self._largest, self._signs, self._dtype = codes, largest, signs, dtype
-        self._product = two_bit_product(codes, largest, torch.tensor(LEVELS))
+        self._product = two_bit_product(codes, largest)
 
     @classmethod
     def restored(
@@ -84,8 +76,8 @@ class TwoBitWeight:
 
     def dequantize(self) -> torch.Tensor:
         """The matrix as numbers, rotated back."""
-        levels = torch.tensor(LEVELS)[out_of_fours(out_of_quarters(self._codes)).long()]
-        numbers = levels * self._largest.float().T.repeat_interleave(BLOCK, 1)
+        levels = torch.tensor(LEVELS)[out_of_fours(unpacked(self._codes, 2)).long()]
+        numbers = levels / LARGEST * self._largest.float().T.repeat_interleave(BLOCK, 1)
         return rotated_back(numbers, self._signs).to(self._dtype)
 
 
@@ -135,7 +127,7 @@ def _hadamard(size: int) -> torch.Tensor:
 
 
 def _coded(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Codes as they are laid out, and each block's outer level in bfloat16.
+    """Codes as they are laid out, and what LARGEST would stand for in each block, in bfloat16.
 
     Args:
         rows: rotated, float32, of a shape that `fits_two_bits`.
@@ -143,7 +135,7 @@ def _coded(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     blocks = rows.view(len(rows), -1, BLOCK)
     deviation = torch.linalg.vector_norm(blocks, dim=2, keepdim=True).div_(BLOCK**0.5)
     deviation.clamp_(min=1e-30)
-    numbers = blocks.mul(1 / (BETWEEN * deviation)).add_(2).clamp_(0, 3)
+    numbers = blocks.mul(1 / (APART * deviation)).add_(2).clamp_(0, 3)
     codes = numbers.to(torch.uint8)  # rounded down
-    outer = OUTER * deviation[..., 0]
-    return in_quarters(in_fours(codes.view(rows.shape))), outer.bfloat16()
+    largest = LARGEST * APART / 2 * deviation[..., 0]
+    return packed(in_fours(codes.view(rows.shape)), 2), largest.bfloat16()

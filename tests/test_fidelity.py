@@ -9,11 +9,12 @@ from core import sources
 from core.config import ModelOptions
 from core.encoders import PackedLinear
 from core.hub import BUNDLED_FOLDER
-from core.int8_products import can_multiply
+from core.instructions import can_run_loops
 from core.int8_weight import Int8RowsWeight
 from core.loader import load_model
 from core.model import Model
-from core.nf4_weight import Nf4Weight, has_fast_nf4_cpu
+from core.nf4_kernel import has_fused_kernel
+from core.nf4_rows_weight import Nf4RowsWeight
 from core.quantize import quantize
 from core.training.cases import cases
 from tests.benchmarks import fidelity
@@ -39,13 +40,15 @@ def test_distributions_that_differ_are_apart() -> None:
     assert fidelity.apart([even], [uneven]) == {"kl": pytest.approx(0.14384), "same": 0.0}
 
 
-@pytest.mark.skipif(not has_fast_nf4_cpu() or not can_multiply(), reason="no AVX512-BF16 and VNNI")
+@pytest.mark.skipif(
+    not (has_fused_kernel() and can_run_loops()), reason="this CPU has no AVX512-BF16"
+)
 def test_matrices_are_multiplied_in_bfloat16_only_inside() -> None:
     def are_in_int8() -> set[bool]:
         matrix = torch.ones(64, 64)
         lora = quantize(matrix, "int8", torch.bfloat16, "lora")
         return {
-            Nf4Weight(matrix, torch.bfloat16).in_int8 is not None,
+            isinstance(quantize(matrix, "nf4", torch.bfloat16, "base"), Nf4RowsWeight),
             isinstance(lora, Int8RowsWeight),
         }
 
@@ -54,7 +57,7 @@ def test_matrices_are_multiplied_in_bfloat16_only_inside() -> None:
     assert are_in_int8() == {True}
 
 
-@pytest.mark.skipif(not can_multiply(), reason="this CPU has no AVX512-VNNI")
+@pytest.mark.skipif(not can_run_loops(), reason="this CPU has no AVX2")
 def test_encoders_are_in_int8_only_inside(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "is_int8_quick", lambda _: True)
     options = ModelOptions("float32", "nf4", "cpu")
@@ -73,6 +76,6 @@ def has_packed_encoders(model: Model) -> bool:
 def test_a_cpu_without_the_fused_kernel_is_told(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(fidelity, "has_fast_nf4_cpu", lambda: False)
+    monkeypatch.setattr(fidelity, "has_fused_kernel", lambda: False)
     assert fidelity.main([]) == 2
     assert "AVX512-BF16" in capsys.readouterr().err

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,12 +23,12 @@ from unittest.mock import patch
 
 import torch
 
-from core import nf4_weight, quantize, sources
+from core import quantize, sources
 from core.config import ModelOptions, Quantization
 from core.hub import BUNDLED_FOLDER
 from core.loader import load_model
 from core.model import Model
-from core.nf4_weight import has_fast_nf4_cpu
+from core.nf4_kernel import has_fused_kernel
 from core.processor import Processor
 from core.tokenizer import Tokenizer
 from core.training.cases import Case, cases
@@ -51,7 +50,7 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     options = parser.parse_args(argv)
-    if not has_fast_nf4_cpu():
+    if not has_fused_kernel():
         print("This needs a CPU with AVX512-BF16.", file=sys.stderr)
         return 2
     record = {skill: compared(list(cases(skill, options.num, SEED)), load) for skill in SKILLS}
@@ -85,10 +84,7 @@ def compared(
 @contextmanager
 def decoder_in_bfloat16() -> Iterator[None]:
     """Inside, models are loaded whose decoder multiplies what is not rounded to int8."""
-    with (
-        patch.object(nf4_weight, "INT8_LEAST_NUMBERS", math.inf),
-        patch.object(quantize, "INT8_ROWS_LEAST_NUMBERS", math.inf),
-    ):
+    with patch.object(quantize, "is_int8_quick", lambda _: False):
         yield
 
 

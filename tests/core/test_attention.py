@@ -12,13 +12,12 @@ import torch.nn.functional as F
 from core import attention, kv_cache, loader, openmp, vector_code
 from core.attention import attend, is_quick
 from core.config import ModelOptions
+from core.instructions import NEEDED, can_run_loops
 from core.model import Model
 from core.router import InputMode
 from tests.core.reference import prompt
 
-needs_instructions = pytest.mark.skipif(
-    not attention.can_attend(), reason="this CPU has no AVX512-BF16"
-)
+needs_instructions = pytest.mark.skipif(not can_run_loops(), reason="this CPU has no AVX2")
 
 
 def random_heads(batch: int, heads: int, tokens: int, width: int, seed: int = 0) -> torch.Tensor:
@@ -122,16 +121,16 @@ def test_where_something_is_missing_it_is_left_to_pytorch(
     if is_missing == "the threads":
         monkeypatch.setattr(openmp, "is_there", lambda: False)
     else:
-        some = frozenset(attention.NEEDED - {"avx512bf16"})
+        some = frozenset(NEEDED - {"avx2"})
         monkeypatch.setattr(vector_code, "cpu_features", lambda: some)
     monkeypatch.setattr(attention, "_loops", lambda _: pytest.fail("compiled"))
-    attention.can_attend.cache_clear()
+    can_run_loops.cache_clear()
     try:
         heads = random_heads(1, 4, 40, 64)
         assert not is_quick(heads, heads)
         attention.compile_ahead(64)
     finally:
-        attention.can_attend.cache_clear()
+        can_run_loops.cache_clear()
 
 
 @needs_instructions

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from core import config
-from core.config import AdapterConfig, ModelOptions
+from core.config import AdapterConfig, ModelOptions, Quantization
 from core.errors import BadOptionError
 
 
@@ -21,14 +21,31 @@ def test_an_unknown_value_names_the_option_and_the_choices(wrong: dict[str, Any]
         ModelOptions(**wrong)
 
 
-@pytest.mark.parametrize(("is_fast", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
+@pytest.mark.parametrize(
+    ("is_fast", "has_loops", "quantization", "dtype", "encoder_dtype"),
+    [
+        (True, True, "auto", torch.bfloat16, torch.bfloat16),
+        (True, False, "none", torch.bfloat16, torch.bfloat16),
+        (False, False, "auto", torch.float32, torch.float32),
+        (False, True, "auto", torch.bfloat16, torch.float32),
+        (False, True, "none", torch.float32, torch.float32),
+    ],
+)
 def test_auto_becomes_what_the_device_there_is_does_best(
-    is_fast: bool, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+    is_fast: bool,
+    has_loops: bool,
+    quantization: Quantization,
+    dtype: torch.dtype,
+    encoder_dtype: torch.dtype,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(config, "has_fast_bfloat16", lambda device: is_fast)
-    options = ModelOptions().resolved()
+    monkeypatch.setattr(config, "can_run_loops", lambda: has_loops)
+    auto = ModelOptions(quantization=quantization)
+    options = auto.resolved()
     assert options.device == ("cuda" if torch.cuda.is_available() else "cpu")
-    assert options.torch_dtype == ModelOptions().torch_dtype == dtype
+    assert options.torch_dtype == auto.torch_dtype == dtype
+    assert auto.encoder_dtype == options.encoder_dtype == encoder_dtype
     assert ModelOptions(dtype="bfloat16").torch_dtype == torch.bfloat16
 
 

@@ -14,7 +14,7 @@ from core import loader, sources
 from core.config import ModelOptions, Quantization
 from core.encoders import PackedLinear, _distinct
 from core.inputs import Picture
-from core.int8_products import can_multiply
+from core.instructions import can_run_loops
 from core.int8_weight import Int8RowsWeight
 from core.loader import load_model
 from core.model import Model
@@ -35,8 +35,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def quick_int8(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Any CPU that can is quick at int8, and no matrix too small for it."""
-    if not can_multiply():
-        pytest.skip("this CPU has no AVX512-VNNI")
+    if not can_run_loops():
+        pytest.skip("this CPU has no AVX2")
     with monkeypatch.context() as patch:
         patch.setattr(sources, "is_int8_quick", lambda _: True)
         patch.setattr(sources, "ENCODER_LEAST_NUMBERS", 0)
@@ -75,7 +75,7 @@ def test_embeddings_are_nearly_those_of_the_exact_encoders(
     assert 1e-4 < error(ours, theirs) < 0.05
 
 
-@pytest.mark.skipif(not can_multiply(), reason="this CPU has no AVX512-VNNI")
+@pytest.mark.skipif(not can_run_loops(), reason="this CPU has no AVX2")
 def test_a_bias_is_added() -> None:
     weight = Int8RowsWeight(torch.eye(32), torch.float32)
     linear = PackedLinear(weight)

@@ -12,7 +12,7 @@ from core.config import ModelOptions, Quantization
 from core.engine import EngineOptions
 from core.events import TextDelta
 from core.head import NUM_GROUPED, NUM_RESCORED, ExactHead, TwoStageHead, _likeliest
-from core.int8_products import can_multiply
+from core.instructions import can_run_loops
 from core.messages import Conversation, Message, Role, TextPart
 from core.quantize import Weight, quantize
 from core.two_bit_weight import TwoBitWeight
@@ -20,7 +20,7 @@ from core.two_bit_weight import TwoBitWeight
 VOCAB, HIDDEN = 8192, 256
 TWO_BITS = pytest.param(
     "two bits",
-    marks=pytest.mark.skipif(not can_multiply(), reason="this CPU has no AVX512-VNNI"),
+    marks=pytest.mark.skipif(not can_run_loops(), reason="this CPU has no AVX2"),
 )
 PACKED = [kind for kind in get_args(Quantization) if kind not in ("auto", "none")]
 

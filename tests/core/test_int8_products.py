@@ -5,21 +5,21 @@ from __future__ import annotations
 import pytest
 import torch
 
-from core import int8_products, nf4_weight, openmp, vector_code
-from core.int8_products import can_multiply, nf4_product
-from core.nf4_weight import Nf4Weight, has_fast_nf4_cpu
+from core import openmp, vector_code
+from core.instructions import NEEDED, can_run_loops
+from core.nf4_rows_weight import Nf4RowsWeight
+from core.nf4_weight import Nf4Weight
+from core.quantize import quantize
 
-needs_instructions = pytest.mark.skipif(
-    not (can_multiply() and has_fast_nf4_cpu()), reason="this CPU has no AVX512-BF16 and VNNI"
-)
+needs_instructions = pytest.mark.skipif(not can_run_loops(), reason="this CPU has no AVX2")
 
 
 def random_numbers(*shape: int) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(sum(shape))).bfloat16()
 
 
-def multiplied(weight: Nf4Weight, rows: torch.Tensor) -> torch.Tensor:
-    return nf4_product(weight._codes, weight._state.absmax, weight._state.code)(rows)
+def multiplied(weight: Nf4RowsWeight, rows: torch.Tensor) -> torch.Tensor:
+    return weight.in_int8(rows)
 
 
 @needs_instructions
@@ -29,7 +29,7 @@ def test_products_are_nearly_those_of_the_matrix_itself(
     shape: tuple[int, int], num_rows: int
 ) -> None:
     weight, rows = (
-        Nf4Weight(random_numbers(*shape), torch.bfloat16),
+        Nf4RowsWeight(random_numbers(*shape), torch.bfloat16),
         random_numbers(num_rows, shape[1]),
     )
     product = multiplied(weight, rows)
@@ -46,7 +46,7 @@ def test_whole_numbers_are_multiplied_exactly() -> None:
     matrix[torch.arange(64), 127 - torch.arange(64)] = -2.0
     rows = torch.randint(-127, 128, (5, 128), generator=torch.Generator().manual_seed(1))
     rows[:, 0] = rows[:, 127] = 127  # of each 64, one is the largest, so that a step is 1
-    product = multiplied(Nf4Weight(matrix, torch.bfloat16), rows.bfloat16())
+    product = multiplied(Nf4RowsWeight(matrix, torch.bfloat16), rows.bfloat16())
     expected = rows[:, :64] - 2 * rows[:, 64:].flip(1)
     assert torch.equal(product, expected.float().bfloat16())
 
@@ -54,7 +54,7 @@ def test_whole_numbers_are_multiplied_exactly() -> None:
 @needs_instructions
 @pytest.mark.parametrize("num_threads", [1, 2, 5])
 def test_a_row_has_the_same_product_whatever_is_beside_it(num_threads: int) -> None:
-    weight, rows = Nf4Weight(random_numbers(320, 256), torch.bfloat16), random_numbers(141, 256)
+    weight, rows = Nf4RowsWeight(random_numbers(320, 256), torch.bfloat16), random_numbers(141, 256)
     before = torch.get_num_threads()
     alone = torch.cat([multiplied(weight, row[None]) for row in rows])
     torch.set_num_threads(num_threads)
@@ -66,7 +66,7 @@ def test_a_row_has_the_same_product_whatever_is_beside_it(num_threads: int) -> N
 
 @needs_instructions
 def test_a_number_that_towers_over_its_row_spoils_its_64_alone() -> None:
-    weight, rows = Nf4Weight(random_numbers(96, 256), torch.bfloat16), random_numbers(4, 256)
+    weight, rows = Nf4RowsWeight(random_numbers(96, 256), torch.bfloat16), random_numbers(4, 256)
     rows[:, 70] = 3000.0
     rest = rows.clone()
     rest[:, 64:128] = 0.0
@@ -79,7 +79,7 @@ def test_a_number_that_towers_over_its_row_spoils_its_64_alone() -> None:
 
 @needs_instructions
 def test_rows_of_nothing_and_no_rows_are_multiplied_too() -> None:
-    weight = Nf4Weight(random_numbers(32, 64), torch.bfloat16)
+    weight = Nf4RowsWeight(random_numbers(32, 64), torch.bfloat16)
     assert torch.equal(
         multiplied(weight, torch.zeros(3, 64).bfloat16()), torch.zeros(3, 32).bfloat16()
     )
@@ -88,24 +88,19 @@ def test_rows_of_nothing_and_no_rows_are_multiplied_too() -> None:
 
 @needs_instructions
 def test_rows_may_lie_apart_and_have_more_dimensions() -> None:
-    weight, rows = Nf4Weight(random_numbers(96, 64), torch.bfloat16), random_numbers(2, 3, 128)
+    weight, rows = Nf4RowsWeight(random_numbers(96, 64), torch.bfloat16), random_numbers(2, 3, 128)
     apart = rows[..., ::2]
     assert torch.equal(multiplied(weight, apart), multiplied(weight, apart.contiguous()))
     assert multiplied(weight, apart).shape == (2, 3, 96)
 
 
 @needs_instructions
-def test_a_large_matrix_is_multiplied_so_and_a_small_one_by_bitsandbytes(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    matrix, rows = random_numbers(96, 192), random_numbers(5, 192)
-    monkeypatch.setattr(nf4_weight, "INT8_LEAST_NUMBERS", matrix.numel())
-    large = Nf4Weight(matrix, torch.bfloat16)
-    monkeypatch.setattr(nf4_weight, "INT8_LEAST_NUMBERS", matrix.numel() + 1)
-    small = Nf4Weight(matrix, torch.bfloat16)
-    assert torch.equal(large.multiply(rows), multiplied(large, rows))
-    assert not torch.equal(large.multiply(rows), small.multiply(rows))
-    assert torch.equal(large.dequantize(), small.dequantize())
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_rows_may_be_of_either_type(dtype: torch.dtype) -> None:
+    weight, rows = Nf4RowsWeight(random_numbers(96, 64), torch.bfloat16), random_numbers(3, 64)
+    product = weight.multiply(rows.to(dtype))
+    assert product.dtype == dtype
+    assert torch.equal(product.bfloat16(), multiplied(weight, rows))
 
 
 @pytest.mark.parametrize("is_missing", ["an instruction", "the threads"])
@@ -115,15 +110,14 @@ def test_where_something_is_missing_bitsandbytes_multiplies(
     if is_missing == "the threads":
         monkeypatch.setattr(openmp, "is_there", lambda: False)
     else:
-        some = frozenset(int8_products.NEEDED - {"avx512vnni"})
+        some = frozenset(NEEDED - {"avx2"})
         monkeypatch.setattr(vector_code, "cpu_features", lambda: some)
-    can_multiply.cache_clear()
-    monkeypatch.setattr(nf4_weight, "INT8_LEAST_NUMBERS", 0)
+    can_run_loops.cache_clear()
     try:
-        weight = Nf4Weight(random_numbers(96, 192), torch.bfloat16)
-        assert weight.in_int8 is None
+        weight = quantize(random_numbers(96, 192), "nf4", torch.bfloat16, "w")
+        assert isinstance(weight, Nf4Weight)
     finally:
-        can_multiply.cache_clear()
+        can_run_loops.cache_clear()
 
 
 def test_other_threads_than_gccs_are_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:

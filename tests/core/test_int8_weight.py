@@ -7,26 +7,15 @@ import torch
 
 from core import quantize
 from core.config import Quantization
-from core.int8_products import can_multiply, in_fours, out_of_fours
+from core.instructions import can_run_loops
 from core.int8_weight import Int8RowsWeight, is_int8_quick
-from core.nf4_weight import has_fast_nf4_cpu
 from core.quantize import Int8Weight, restored
 
-needs_instructions = pytest.mark.skipif(
-    not (can_multiply() and has_fast_nf4_cpu()), reason="this CPU has no AVX512-BF16 and VNNI"
-)
+needs_instructions = pytest.mark.skipif(not can_run_loops(), reason="this CPU has no AVX2")
 
 
 def random_numbers(*shape: int) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(sum(shape)))
-
-
-def test_a_layout_in_fours_is_undone() -> None:
-    matrix = torch.arange(64 * 128).view(64, 128)
-    laid_out = in_fours(matrix)
-    assert laid_out.flatten()[:8].tolist() == [0, 1, 2, 3, 128, 129, 130, 131]
-    assert laid_out.flatten()[64:66].tolist() == [16 * 128, 16 * 128 + 1]
-    assert torch.equal(out_of_fours(laid_out), matrix)
 
 
 @needs_instructions

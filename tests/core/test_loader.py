@@ -23,7 +23,7 @@ def decided(
     fast_nf4: bool = False,
     fast_int4: bool = True,
 ) -> Quantization:
-    monkeypatch.setattr("core.nf4_weight.has_fast_nf4_cpu", lambda: fast_nf4)
+    monkeypatch.setattr("core.nf4_weight.has_quick_nf4", lambda: fast_nf4)
     monkeypatch.setattr(loader, "has_fast_int4_cpu", lambda: fast_int4)
     return loader.with_quantization(options, LARGE).quantization
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from core import nf4_kernel, nf4_weight
-from core.nf4_weight import Nf4Weight, has_fast_nf4_cpu
+from core.nf4_kernel import has_fused_kernel
+from core.nf4_weight import Nf4Weight
 
 
 def random_numbers(*shape: int) -> torch.Tensor:
@@ -17,13 +18,7 @@ def without_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nf4_weight, "fused_multiply", lambda *_: None)
 
 
-@pytest.fixture(autouse=True)
-def _in_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is multiplied in int8, as where a CPU has no instruction for it."""
-    monkeypatch.setattr(nf4_weight, "can_multiply", lambda: False)
-
-
-@pytest.mark.skipif(not has_fast_nf4_cpu(), reason="this CPU has no AVX512-BF16")
+@pytest.mark.skipif(not has_fused_kernel(), reason="this CPU has no AVX512-BF16")
 @pytest.mark.parametrize("shape", [(32, 64), (96, 192), (512, 128)])
 @pytest.mark.parametrize("rows", [(1,), (1, 1), (3, 2), (100,)])
 @torch.inference_mode()
@@ -40,7 +35,7 @@ def test_products_are_bitsandbytes_own(
     assert torch.equal(quick.dequantize(), plain.dequantize())
 
 
-@pytest.mark.skipif(not has_fast_nf4_cpu(), reason="this CPU has no AVX512-BF16")
+@pytest.mark.skipif(not has_fused_kernel(), reason="this CPU has no AVX512-BF16")
 @torch.inference_mode()
 def test_rows_that_lie_apart_are_read_where_they_lie() -> None:
     weight, numbers = Nf4Weight(random_numbers(64, 128), torch.bfloat16), random_numbers(8, 256)
@@ -48,13 +43,13 @@ def test_rows_that_lie_apart_are_read_where_they_lie() -> None:
         assert torch.equal(weight.multiply(apart), weight.multiply(apart.contiguous()))
 
 
-@pytest.mark.skipif(not has_fast_nf4_cpu(), reason="this CPU has no AVX512-BF16")
+@pytest.mark.skipif(not has_fused_kernel(), reason="this CPU has no AVX512-BF16")
 def test_no_rows_have_no_product() -> None:
     weight = Nf4Weight(random_numbers(64, 128), torch.bfloat16)
     assert weight.multiply(random_numbers(0, 3, 128)).shape == (0, 3, 64)
 
 
-@pytest.mark.skipif(not has_fast_nf4_cpu(), reason="this CPU has no AVX512-BF16")
+@pytest.mark.skipif(not has_fused_kernel(), reason="this CPU has no AVX512-BF16")
 @torch.inference_mode()
 def test_another_type_takes_the_way_through_bitsandbytes() -> None:
     weight = Nf4Weight(random_numbers(64, 128), torch.bfloat16)

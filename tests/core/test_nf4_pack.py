@@ -1,4 +1,4 @@
-"""NF4 packed in one pass: the same bytes as bitsandbytes lays out, whatever the matrix holds."""
+"""NF4 for our loops: bitsandbytes' own codes, in one pass or in many, whatever the matrix holds."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import bitsandbytes
 import pytest
 import torch
 
-from core import nf4_pack, nf4_weight
-from core.nf4_weight import Nf4Weight
+from core import nf4_codes, nf4_pack, nf4_rows_weight
+from core.int8_layout import in_fours, packed
+from core.nf4_rows_weight import Nf4RowsWeight
 
 
 def random_matrix(num_out: int, num_in: int) -> torch.Tensor:
@@ -15,17 +16,19 @@ def random_matrix(num_out: int, num_in: int) -> torch.Tensor:
     return torch.randn(num_out, num_in, generator=generator).bfloat16()
 
 
-def packed_by_bitsandbytes(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    functional = bitsandbytes.functional
-    given = functional.quantize_4bit(
+def by_bitsandbytes(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Codes laid out as ours are, and scales."""
+    given, state = bitsandbytes.functional.quantize_4bit(
         matrix, blocksize=64, quant_type="nf4", compress_statistics=False
     )
-    codes, state = functional._convert_weight_packed_for_cpu(*given)
-    return codes, state.absmax
+    codes = torch.stack((given >> 4, given & 15), -1).view(matrix.shape)
+    largest = state.absmax.view(len(matrix), -1).T.bfloat16()
+    return packed(in_fours(codes), 4), largest
 
 
-def packed(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    return nf4_pack.packed(matrix, bitsandbytes.functional.get_4bit_type("nf4", device="cpu"))
+def test_the_levels_are_those_of_bitsandbytes() -> None:
+    theirs = bitsandbytes.functional.get_4bit_type("nf4", device="cpu")
+    assert torch.equal(nf4_codes.levels(), theirs)
 
 
 @pytest.mark.parametrize("shape", [(32, 64), (96, 192), (160, 128), (2080, 64)])
@@ -35,40 +38,46 @@ def test_codes_and_scales_are_those_of_bitsandbytes(
 ) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: num_threads)
     matrix = random_matrix(*shape)
-    for ours, theirs in zip(packed(matrix), packed_by_bitsandbytes(matrix), strict=True):
+    for ours, theirs in zip(nf4_pack.packed(matrix), by_bitsandbytes(matrix), strict=True):
         assert ours.shape == theirs.shape
         assert torch.equal(ours, theirs)
 
 
 def test_a_number_at_a_border_gets_the_code_that_the_plain_way_gives_it() -> None:
     """Zeros, tiny blocks, the largest numbers, and all that lie just between two levels."""
-    levels = bitsandbytes.functional.get_4bit_type("nf4", device="cpu")
-    middles = (levels[1:] + levels[:-1]) / 2
+    middles = nf4_codes.middles()
     matrix = random_matrix(64, 256)
     matrix[3, 64:128] = 0.0
     matrix[4] = 1e-38 * matrix[4].sign()
     matrix[5, ::7] = 3e38
     matrix[6:8, :64] = torch.cat((middles, -middles, middles * 3, torch.ones(19))).bfloat16()
-    codes, scales = packed(matrix)
-    expected = nf4_weight._nf4_quantize(matrix)
-    theirs, state = bitsandbytes.functional._convert_weight_packed_for_cpu(*expected)
-    assert torch.equal(codes, theirs)
-    assert torch.equal(scales, state.absmax)
+    codes, scales = nf4_pack.packed(matrix)
+    plain, largest = nf4_codes.nf4_codes(matrix)
+    assert torch.equal(codes, packed(in_fours(plain), 4))
+    assert torch.equal(scales, largest.T.bfloat16())
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
 def test_a_large_matrix_is_packed_so_and_a_small_one_without_compiling(
     dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(nf4_weight, "has_fast_nf4_cpu", lambda: True)
     matrix = random_matrix(96, 128).to(dtype)
-    monkeypatch.setattr(nf4_weight, "PACK_LEAST_NUMBERS", matrix.numel())
-    large = Nf4Weight(matrix, torch.bfloat16)
-    monkeypatch.setattr(nf4_weight, "PACK_LEAST_NUMBERS", matrix.numel() + 1)
+    monkeypatch.setattr(nf4_rows_weight, "PACK_LEAST_NUMBERS", matrix.numel())
+    large = Nf4RowsWeight(matrix, torch.bfloat16)
+    monkeypatch.setattr(nf4_rows_weight, "PACK_LEAST_NUMBERS", matrix.numel() + 1)
     monkeypatch.setattr(nf4_pack, "compiled", lambda: pytest.fail("compiled"))
-    small = Nf4Weight(matrix, torch.bfloat16)
+    small = Nf4RowsWeight(matrix, torch.bfloat16)
     assert large.shape == small.shape == (96, 128)
-    assert large._state.packing_format_for_cpu
     (kind, ours), (same_kind, theirs) = large.stored(), small.stored()
-    assert kind == same_kind
+    assert kind == same_kind == "nf4 rows"
     assert all(torch.equal(ours[part], tensor) for part, tensor in theirs.items())
+
+
+def test_what_is_kept_is_what_bitsandbytes_keeps() -> None:
+    matrix = random_matrix(96, 128).float()
+    given, state = bitsandbytes.functional.quantize_4bit(
+        matrix, blocksize=64, quant_type="nf4", compress_statistics=False
+    )
+    state.absmax = state.absmax.bfloat16().float()  # as ours are kept
+    theirs = bitsandbytes.functional.dequantize_4bit(given, state)
+    assert torch.equal(Nf4RowsWeight(matrix, torch.float32).dequantize(), theirs)

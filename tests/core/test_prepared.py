@@ -273,7 +273,7 @@ def test_a_cache_that_nobody_may_write_to_is_a_warning(
 
 
 def test_the_fused_kernels_layout_is_restored(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.nf4_weight.has_fast_nf4_cpu", lambda: True)
+    monkeypatch.setattr("core.nf4_weight.has_fused_kernel", lambda: True)
     weight = Nf4Weight(torch.randn(64, 128), torch.bfloat16)
     kind, tensors = weight.stored()
     again = restored(kind, tensors, torch.bfloat16)

@@ -7,9 +7,10 @@ import torch
 import torch.nn.functional as F
 
 from core import quick_rows
-from core.quick_rows import can_run, gated, gelu_tanh, normed
+from core.instructions import can_run_loops
+from core.quick_rows import gated, gelu_tanh, normed
 
-needs_instructions = pytest.mark.skipif(not can_run(), reason="this CPU has no AVX512")
+needs_instructions = pytest.mark.skipif(not can_run_loops(), reason="this CPU has no AVX2")
 SHAPES = [(1, 16), (3, 48), (2, 5, 512), (7, 528), (300, 1040)]
 
 
@@ -95,7 +96,7 @@ def test_rows_that_lie_apart_are_taken_as_they_are_meant() -> None:
 def test_where_there_is_no_loop_pytorch_computes(
     dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(quick_rows, "can_run", lambda: False)
+    monkeypatch.setattr(quick_rows, "can_run_loops", lambda: False)
     x, weight = random_numbers(4, 64).to(dtype), random_numbers(64).to(dtype)
     assert torch.equal(normed(x, weight, 1e-6), F.rms_norm(x, (64,), weight, 1e-6))
     assert torch.equal(gelu_tanh(x), F.gelu(x, approximate="tanh"))

@@ -11,7 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from core import int8_products, kv_cache, token_program
+from core import kv_cache, token_program
 from core.adapters import RowAdapters
 from core.config import ModelOptions
 from core.decoder import Decoder
@@ -220,7 +220,7 @@ def test_other_matrices_go_without(quantization: str) -> None:
 def test_a_machine_without_the_instructions_goes_without(
     packed: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(int8_products, "can_multiply", lambda: False)
+    monkeypatch.setattr(token_program, "can_run_loops", lambda: False)
     assert not can_run(packed._decoder)
 
 

@@ -7,22 +7,14 @@ import torch
 
 from core import two_bit_weight
 from core.head import NUM_RESCORED
-from core.int8_products import (
-    can_multiply,
-    in_fours,
-    in_quarters,
-    out_of_quarters,
-)
-from core.nf4_weight import has_fast_nf4_cpu
+from core.instructions import can_run_loops
 from core.quantize import restored, weight_bytes
 from core.two_bit_weight import TwoBitWeight, fits_two_bits, rotated, rotated_back
 
-needs_instructions = pytest.mark.skipif(
-    not (can_multiply() and has_fast_nf4_cpu()), reason="this CPU has no AVX512-BF16 and VNNI"
-)
+needs_instructions = pytest.mark.skipif(not can_run_loops(), reason="this CPU has no AVX2")
 SHAPES = ((32, 64), (96, 192), (64, 3072), (1056, 128))
-# What is lost of a normal distribution at least: 0.1175 of its variance (Max, 1960).
-LEAST_LOST = 0.1175**0.5
+# What four levels evenly apart lose of a normal distribution: 0.1188 of its variance (Max, 1960).
+LEAST_LOST = 0.1188**0.5
 
 
 def random_numbers(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -32,13 +24,6 @@ def random_numbers(*shape: int, seed: int = 0) -> torch.Tensor:
 def random_signs(num: int) -> torch.Tensor:
     generator = torch.Generator().manual_seed(num)
     return torch.randint(2, (num,), generator=generator, dtype=torch.int8) * 2 - 1
-
-
-def test_codes_that_are_packed_by_four_are_unpacked_again() -> None:
-    codes = torch.randint(4, (64, 128), dtype=torch.uint8)
-    packed = in_quarters(in_fours(codes))
-    assert packed.shape == (64, 32)
-    assert torch.equal(out_of_quarters(packed), in_fours(codes))
 
 
 @pytest.mark.parametrize("width", [64, 192, 256, 1280, 3072])
@@ -83,7 +68,7 @@ def test_products_are_those_of_the_matrix_that_is_held(
 def test_a_normal_distribution_loses_about_the_least_that_two_bits_can() -> None:
     matrix = random_numbers(512, 3072) * 0.02
     lost = (TwoBitWeight(matrix, torch.float32).dequantize() - matrix).norm() / matrix.norm()
-    assert lost == pytest.approx(LEAST_LOST, rel=0.02)
+    assert lost == pytest.approx(LEAST_LOST, rel=0.01)
 
 
 @needs_instructions

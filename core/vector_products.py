@@ -1,0 +1,227 @@
+"""The instructions that our products are made of, and what stands in for them on other CPUs.
+
+Bytes are looked up in a table of 16, and multiplied four at a time and added up; numbers in
+bfloat16 likewise, two at a time. AVX512-BW, -VNNI and -BF16 have an instruction for each. Without
+them a vector of 512 bits is two of 256, and several of AVX2's do the same: with bytes the very
+same, as whole numbers are exact.
+Leaves out: what is multiplied (int8_loops.py, attention_loops.py).
+Source: that a byte's sign may be given to the other factor, so that no sum of two overflows,
+llama.cpp's `mul_sum_i8_pairs`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from llvmlite import ir
+
+from core.int8_products import LEVEL_ZERO
+from core.vector_code import BYTE, FLOATS, INT, INTS, LANES, SHORT, Code, Value, cpu_features, same
+
+LARGEST_SMALL: Final = 8  # 16 times two products by 127 are less than 2 ** 15
+BYTES: Final = ir.VectorType(BYTE, 4 * LANES)
+_HALF_BYTES: Final = ir.VectorType(BYTE, 2 * LANES)
+_HALF_SHORTS: Final = ir.VectorType(SHORT, LANES)
+_HALF_INTS: Final = ir.VectorType(INT, LANES // 2)
+_UPPER_HALF: Final = -(2**16)  # of 32 bits
+
+
+class ByteProducts(Protocol):
+    """How levels, bytes that lie higher than they mean, are multiplied by bytes with a sign.
+
+    Sums are carried as INTS, and mean what each way has them mean.
+    """
+
+    def taken(self, code: Code, levels: Value) -> Value:
+        """Levels, or a table of them, as `added` takes them."""
+
+    def begin(self, code: Code, start: Value) -> Value:
+        """Sums of nothing.
+
+        Args:
+            start: an INT: less than 0 by as much as each sum will be too large.
+        """
+
+    def added(self, code: Code, sums: Value, levels: Value, others: Value) -> Value:
+        """Sums, and the products of four bytes each with four others.
+
+        Args:
+            sums, levels, others: INTS; the others are from -127 to 127.
+        """
+
+    def ended(self, code: Code, sums: Value, start: Value) -> Value:
+        """The sums of 16 such steps, as whole numbers of 32 bits."""
+
+
+class _Vnni512:
+    """By VPDPBUSD, which wants the first factor without a sign."""
+
+    def taken(self, code: Code, levels: Value) -> Value:
+        """As in `ByteProducts`."""
+        return levels
+
+    def begin(self, code: Code, start: Value) -> Value:
+        """As in `ByteProducts`."""
+        return code.spread(start)
+
+    def added(self, code: Code, sums: Value, levels: Value, others: Value) -> Value:
+        """As in `ByteProducts`."""
+        return code.call("llvm.x86.avx512.vpdpbusd.512", INTS, sums, levels, others)
+
+    def ended(self, code: Code, sums: Value, start: Value) -> Value:
+        """As in `ByteProducts`."""
+        return sums
+
+
+class _Vnni256(_Vnni512):
+    """The same by halves, on CPUs with AVX-VNNI."""
+
+    def added(self, code: Code, sums: Value, levels: Value, others: Value) -> Value:
+        """As in `ByteProducts`."""
+        return _by_halves(
+            code,
+            lambda *half: code.call("llvm.x86.avx512.vpdpbusd.256", _HALF_INTS, *half),
+            (sums, levels, others),
+        )
+
+
+class _Avx2:
+    """By magnitudes, up to 127, and others that were given the signs, by halves."""
+
+    def taken(self, code: Code, levels: Value) -> Value:
+        """As in `ByteProducts`: with their signs."""
+        return code.builder.xor(levels, same(levels.type, LEVEL_ZERO))
+
+    def begin(self, code: Code, start: Value) -> Value:
+        """As in `ByteProducts`: nothing will be too much."""
+        return same(INTS, 0)
+
+    def added(self, code: Code, sums: Value, levels: Value, others: Value) -> Value:
+        """As in `ByteProducts`."""
+        return _by_halves(code, lambda *half: self._added(code, *half), (sums, levels, others))
+
+    def _added(self, code: Code, sums: Value, levels: Value, others: Value) -> Value:
+        """Two products are 2 * 127 * 127 at most, which 16 bits hold."""
+        levels, others = (code.builder.bitcast(each, _HALF_BYTES) for each in (levels, others))
+        is_poison = ir.Constant(ir.IntType(1), 0)
+        magnitudes = code.call("llvm.abs.v32i8", _HALF_BYTES, levels, is_poison)
+        signed = code.call("llvm.x86.avx2.psign.b", _HALF_BYTES, others, levels)
+        return code.builder.add(sums, _in_fours(code, _in_twos(code, magnitudes, signed)))
+
+    def ended(self, code: Code, sums: Value, start: Value) -> Value:
+        """As in `ByteProducts`."""
+        return sums
+
+
+class _Avx2Small:
+    """Of levels up to LARGEST_SMALL, by halves: sums of two bytes' products fit 16 bits."""
+
+    def taken(self, code: Code, levels: Value) -> Value:
+        """As in `ByteProducts`."""
+        return levels
+
+    def begin(self, code: Code, start: Value) -> Value:
+        """As in `ByteProducts`."""
+        return same(INTS, 0)
+
+    def added(self, code: Code, sums: Value, levels: Value, others: Value) -> Value:
+        """As in `ByteProducts`: of twice as many numbers of 16 bits."""
+        return _by_halves(code, lambda *half: self._added(code, *half), (sums, levels, others))
+
+    def _added(self, code: Code, sums: Value, levels: Value, others: Value) -> Value:
+        levels, others = (code.builder.bitcast(each, _HALF_BYTES) for each in (levels, others))
+        twos = _in_twos(code, levels, others)
+        added = code.builder.add(code.builder.bitcast(sums, _HALF_SHORTS), twos)
+        return code.builder.bitcast(added, _HALF_INTS)
+
+    def ended(self, code: Code, sums: Value, start: Value) -> Value:
+        """As in `ByteProducts`."""
+
+        def in_fours(half: Value) -> Value:
+            return _in_fours(code, code.builder.bitcast(half, _HALF_SHORTS))
+
+        return code.builder.add(_by_halves(code, in_fours, (sums,)), code.spread(start))
+
+
+def _in_twos(code: Code, ones: Value, others: Value) -> Value:
+    """Products of bytes, the first without a sign, two by two added up, in 16 bits."""
+    return code.call("llvm.x86.avx2.pmadd.ub.sw", _HALF_SHORTS, ones, others)
+
+
+def _in_fours(code: Code, twos: Value) -> Value:
+    """Sums of two numbers of 16 bits each, in 32."""
+    return code.call("llvm.x86.avx2.pmadd.wd", _HALF_INTS, twos, same(_HALF_SHORTS, 1))
+
+
+def byte_products(largest: int = 2 * LEVEL_ZERO - 1) -> ByteProducts:
+    """The quickest way on this CPU.
+
+    Args:
+        largest: of the levels, without a sign.
+    """
+    features = cpu_features()
+    if features >= {"avx512bw", "avx512vnni"}:
+        return _Vnni512()
+    if "avxvnni" in features:
+        return _Vnni256()
+    return _Avx2Small() if largest <= LARGEST_SMALL else _Avx2()
+
+
+def is_wide() -> bool:
+    """Whether this CPU has 32 registers of 512 bits, and not 16 of 256."""
+    return cpu_features() >= {"avx512f", "avx512bw"}
+
+
+def looked_up(code: Code, table: Value, places: Value) -> Value:
+    """Of a table of 16 bytes, four times side by side, those at some places: BYTES each."""
+    if is_wide():
+        return code.call("llvm.x86.avx512.pshuf.b.512", BYTES, table, places)
+    return _by_halves(
+        code, lambda *half: code.call("llvm.x86.avx2.pshuf.b", _HALF_BYTES, *half), (table, places)
+    )
+
+
+def added_pairs(code: Code, sums: Value, ones: Value, others: Value) -> Value:
+    """Sums, FLOATS, and the products of two numbers in bfloat16 each with two others, INTS."""
+    builder = code.builder
+    if cpu_features() >= {"avx512f", "avx512bf16"}:
+        factors = [builder.bitcast(each, _PAIRS) for each in (ones, others)]
+        return code.call("llvm.x86.avx512bf16.dpbf16ps.512", FLOATS, sums, *factors)
+    for widened in (_even_widened, _odd_widened):
+        sums = code.call(
+            "llvm.fma.v16f32", FLOATS, widened(code, ones), widened(code, others), sums
+        )
+    return sums
+
+
+def _even_widened(code: Code, pairs: Value) -> Value:
+    """The first of each two numbers, which lies in the lower half, in float32."""
+    return code.builder.bitcast(code.builder.shl(pairs, same(INTS, 16)), FLOATS)
+
+
+def _odd_widened(code: Code, pairs: Value) -> Value:
+    """The second of each two numbers, in float32."""
+    return code.builder.bitcast(code.builder.and_(pairs, same(INTS, _UPPER_HALF)), FLOATS)
+
+
+class _BFloat(ir.Type):
+    """LLVM's bfloat, which llvmlite has no name for."""
+
+    def __str__(self) -> str:
+        return "bfloat"
+
+
+_PAIRS: Final = ir.VectorType(_BFloat(), 2 * LANES)
+
+
+def _by_halves(code: Code, of: Callable[..., Value], vectors: tuple[Value, ...]) -> Value:
+    """What is made of the first halves of vectors, and of the second ones, side by side."""
+    counts = [each.type.count for each in vectors]
+    lower = of(*(code.pick(each, range(n // 2)) for each, n in zip(vectors, counts, strict=True)))
+    upper = of(
+        *(code.pick(each, range(n // 2, n)) for each, n in zip(vectors, counts, strict=True))
+    )
+    num = 2 * lower.type.count
+    mask = ir.Constant(ir.VectorType(INT, num), list(range(num)))
+    return code.builder.shuffle_vector(lower, upper, mask)
