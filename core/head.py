@@ -47,7 +47,10 @@ class ExactHead:
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """hidden (num_rows, hidden) -> float32, shape (num_rows, vocab)."""
-        return F.linear(hidden.to(self._matrix.dtype), self._matrix).float()
+        if hidden.dtype == self._matrix.dtype:
+            return F.linear(hidden, self._matrix).float()
+        # One by one: in float32 a row's sums depend on how many rows there are.
+        return torch.stack([F.linear(row.float(), self._matrix) for row in hidden])
 
     @property
     def num_bytes(self) -> int:

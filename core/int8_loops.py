@@ -31,10 +31,18 @@ from core.vector_code import (
     constant,
     same,
 )
-from core.vector_products import BYTES, ByteProducts, byte_products, is_wide, looked_up
+from core.vector_products import (
+    BYTES,
+    ByteProducts,
+    byte_products,
+    is_wide,
+    largest_step,
+    looked_up,
+)
 
 TILES: Final = (8, 4, 2, 1)  # rows of activations that a pass over 32 rows of the matrix serves
 NARROW_TILE: Final = 4  # the largest where registers are few
+FETCHED_AHEAD: Final = 1024  # bytes of codes
 BLOCKS_AT_ONCE: Final = 2  # of 32 rows, that a thread takes
 ROWS_AT_ONCE: Final = 128  # of activations, which stay in a cache meanwhile
 ROUNDED_AT_ONCE: Final = 4  # rows that a thread takes to round
@@ -123,7 +131,7 @@ def _round_block(code: Code, row: Value, block: Value) -> tuple[()]:
         magnitudes = [code.call("llvm.maxnum.v16f32", FLOATS, *pair) for pair in pairs]
     largest = code.call("llvm.vector.reduce.fmax.v16f32", FLOAT, magnitudes[0])
     largest = code.call("llvm.maxnum.f32", FLOAT, largest, ir.Constant(FLOAT, 1e-30))
-    factor = code.spread(builder.fdiv(ir.Constant(FLOAT, LARGEST), largest))
+    factor = code.spread(builder.fdiv(ir.Constant(FLOAT, largest_step()), largest))
     total = same(INTS, 0)
     for part, number in enumerate(numbers):
         scaled = code.call("llvm.rint.v16f32", FLOATS, builder.fmul(number, factor))
@@ -135,7 +143,7 @@ def _round_block(code: Code, row: Value, block: Value) -> tuple[()]:
     place = code.times(builder.sdiv(offset, constant(BLOCK)), 4)
     start = builder.mul(added, ir.Constant(INT, -LEVEL_ZERO))
     code.store(start, code.address(Task.STARTS), place)
-    size = builder.fmul(largest, ir.Constant(FLOAT, 1 / LARGEST**2))
+    size = builder.fmul(largest, ir.Constant(FLOAT, 1 / (LARGEST * largest_step())))
     code.store(size, code.address(Task.SIZES), place)
     return ()
 
@@ -220,14 +228,15 @@ class _Nf4:
         self._code, self.products = code, byte_products()
         self._codes = code.at(code.address(Task.MATRIX), code.times(first, TOGETHER // 2))
         levels = code.load(ir.VectorType(BYTE, 16), code.address(Task.LEVELS), constant(0))
-        table = code.pick(levels, [lane % 16 for lane in range(64)])
-        self._table = self.products.taken(code, table)
+        self._table = code.pick(levels, [lane % 16 for lane in range(64)])
 
     def columns(self, first: Value, four: int) -> list[Value]:
         """As in `_Matrix`."""
         code, builder = self._code, self._code.builder
         place = code.times(code.plus(first, 4 * four), TOGETHER // 2)
         both = code.load(BYTES, self._codes, place)
+        if not is_wide():  # a slower CPU than can wait for memory and compute at once
+            code.fetch(code.at(self._codes, code.plus(place, FETCHED_AHEAD)))
         codes = [_some_bits(code, both, shift, 15) for shift in (0, 4)]
         return [builder.bitcast(looked_up(code, self._table, each), INTS) for each in codes]
 
@@ -245,8 +254,7 @@ class _Int8:
         """As in `_Matrix`."""
         code = self._code
         place = code.times(code.plus(first, 4 * four), TOGETHER)
-        loaded = [code.load(BYTES, self._bytes, code.plus(place, half)) for half in (0, 64)]
-        return [code.builder.bitcast(self.products.taken(code, each), INTS) for each in loaded]
+        return [code.load(INTS, self._bytes, code.plus(place, half)) for half in (0, 64)]
 
 
 class _TwoBits:

@@ -76,6 +76,11 @@ class Code:
         """Put a value some bytes behind an address."""
         self.builder.store(value, self.at(base, offset), align=1)
 
+    def fetch(self, address: Value) -> None:
+        """Have memory read that will be needed soon; nothing happens where there is none."""
+        to_read, to_all_caches, is_data = (ir.Constant(INT, each) for each in (0, 3, 1))
+        self.call("llvm.prefetch.p0", ir.VoidType(), address, to_read, to_all_caches, is_data)
+
     def times(self, one: Value, other: Value | int) -> Value:
         """A product of whole numbers."""
         return self.builder.mul(one, constant(other) if isinstance(other, int) else other)

@@ -2,11 +2,8 @@
 
 Bytes are looked up in a table of 16, and multiplied four at a time and added up; numbers in
 bfloat16 likewise, two at a time. AVX512-BW, -VNNI and -BF16 have an instruction for each. Without
-them a vector of 512 bits is two of 256, and several of AVX2's do the same: with bytes the very
-same, as whole numbers are exact.
+them a vector of 512 bits is two of 256, and several of AVX2's instructions do the same.
 Leaves out: what is multiplied (int8_loops.py, attention_loops.py).
-Source: that a byte's sign may be given to the other factor, so that no sum of two overflows,
-llama.cpp's `mul_sum_i8_pairs`.
 """
 
 from __future__ import annotations
@@ -16,7 +13,6 @@ from typing import Final, Protocol
 
 from llvmlite import ir
 
-from core.int8_products import LEVEL_ZERO
 from core.vector_code import BYTE, FLOATS, INT, INTS, LANES, SHORT, Code, Value, cpu_features, same
 
 LARGEST_SMALL: Final = 8  # 16 times two products by 127 are less than 2 ** 15
@@ -33,9 +29,6 @@ class ByteProducts(Protocol):
     Sums are carried as INTS, and mean what each way has them mean.
     """
 
-    def taken(self, code: Code, levels: Value) -> Value:
-        """Levels, or a table of them, as `added` takes them."""
-
     def begin(self, code: Code, start: Value) -> Value:
         """Sums of nothing.
 
@@ -47,7 +40,7 @@ class ByteProducts(Protocol):
         """Sums, and the products of four bytes each with four others.
 
         Args:
-            sums, levels, others: INTS; the others are from -127 to 127.
+            sums, levels, others: INTS; the others are steps, up to `largest_step`.
         """
 
     def ended(self, code: Code, sums: Value, start: Value) -> Value:
@@ -56,10 +49,6 @@ class ByteProducts(Protocol):
 
 class _Vnni512:
     """By VPDPBUSD, which wants the first factor without a sign."""
-
-    def taken(self, code: Code, levels: Value) -> Value:
-        """As in `ByteProducts`."""
-        return levels
 
     def begin(self, code: Code, start: Value) -> Value:
         """As in `ByteProducts`."""
@@ -86,40 +75,20 @@ class _Vnni256(_Vnni512):
         )
 
 
-class _Avx2:
-    """By magnitudes, up to 127, and others that were given the signs, by halves."""
-
-    def taken(self, code: Code, levels: Value) -> Value:
-        """As in `ByteProducts`: with their signs."""
-        return code.builder.xor(levels, same(levels.type, LEVEL_ZERO))
-
-    def begin(self, code: Code, start: Value) -> Value:
-        """As in `ByteProducts`: nothing will be too much."""
-        return same(INTS, 0)
+class _Avx2(_Vnni512):
+    """By sums of two products, which 16 bits hold where steps are few, by halves."""
 
     def added(self, code: Code, sums: Value, levels: Value, others: Value) -> Value:
         """As in `ByteProducts`."""
         return _by_halves(code, lambda *half: self._added(code, *half), (sums, levels, others))
 
     def _added(self, code: Code, sums: Value, levels: Value, others: Value) -> Value:
-        """Two products are 2 * 127 * 127 at most, which 16 bits hold."""
         levels, others = (code.builder.bitcast(each, _HALF_BYTES) for each in (levels, others))
-        is_poison = ir.Constant(ir.IntType(1), 0)
-        magnitudes = code.call("llvm.abs.v32i8", _HALF_BYTES, levels, is_poison)
-        signed = code.call("llvm.x86.avx2.psign.b", _HALF_BYTES, others, levels)
-        return code.builder.add(sums, _in_fours(code, _in_twos(code, magnitudes, signed)))
-
-    def ended(self, code: Code, sums: Value, start: Value) -> Value:
-        """As in `ByteProducts`."""
-        return sums
+        return code.builder.add(sums, _in_fours(code, _in_twos(code, levels, others)))
 
 
 class _Avx2Small:
     """Of levels up to LARGEST_SMALL, by halves: sums of two bytes' products fit 16 bits."""
-
-    def taken(self, code: Code, levels: Value) -> Value:
-        """As in `ByteProducts`."""
-        return levels
 
     def begin(self, code: Code, start: Value) -> Value:
         """As in `ByteProducts`."""
@@ -154,7 +123,18 @@ def _in_fours(code: Code, twos: Value) -> Value:
     return code.call("llvm.x86.avx2.pmadd.wd", _HALF_INTS, twos, same(_HALF_SHORTS, 1))
 
 
-def byte_products(largest: int = 2 * LEVEL_ZERO - 1) -> ByteProducts:
+def largest_step() -> int:
+    """How large the steps are that activations are rounded to.
+
+    Without VNNI few, so that two of them times 255 fit 16 bits: an eighth bit would take a third
+    more time with a prompt, and cost less than NF4 does by far.
+    """
+    features = cpu_features()
+    has_vnni = features >= {"avx512bw", "avx512vnni"} or "avxvnni" in features
+    return 127 if has_vnni else 63
+
+
+def byte_products(largest: int = 255) -> ByteProducts:
     """The quickest way on this CPU.
 
     Args:

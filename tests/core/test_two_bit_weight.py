@@ -10,6 +10,7 @@ from core.head import NUM_RESCORED
 from core.instructions import can_run_loops
 from core.quantize import restored, weight_bytes
 from core.two_bit_weight import TwoBitWeight, fits_two_bits, rotated, rotated_back
+from tests.core.rounding import FURTHEST_OFF
 
 needs_instructions = pytest.mark.skipif(not can_run_loops(), reason="this CPU has no AVX2")
 SHAPES = ((32, 64), (96, 192), (64, 3072), (1056, 128))
@@ -61,14 +62,14 @@ def test_products_are_those_of_the_matrix_that_is_held(
     product = weight.multiply(rows)
     assert (product.dtype, product.shape) == (dtype, (num_rows, shape[0]))
     exact = rows.double() @ weight.dequantize().double().T
-    assert (product - exact).norm() < 0.013 * exact.norm()
+    assert (product - exact).norm() < FURTHEST_OFF * exact.norm()
 
 
 @needs_instructions
 def test_a_normal_distribution_loses_about_the_least_that_two_bits_can() -> None:
     matrix = random_numbers(512, 3072) * 0.02
     lost = (TwoBitWeight(matrix, torch.float32).dequantize() - matrix).norm() / matrix.norm()
-    assert lost == pytest.approx(LEAST_LOST, rel=0.01)
+    assert lost == pytest.approx(LEAST_LOST, rel=0.02)
 
 
 @needs_instructions
