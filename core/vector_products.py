@@ -8,8 +8,7 @@ Leaves out: what is multiplied (int8_loops.py, attention_loops.py).
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from llvmlite import ir
 
@@ -17,6 +16,7 @@ from core.vector_code import BYTE, FLOATS, INT, INTS, LANES, SHORT, Code, Value,
 
 LARGEST_SMALL: Final = 8  # 16 times two products by 127 are less than 2 ** 15
 BYTES: Final = ir.VectorType(BYTE, 4 * LANES)
+_SHORTS: Final = ir.VectorType(SHORT, 2 * LANES)
 _HALF_BYTES: Final = ir.VectorType(BYTE, 2 * LANES)
 _HALF_SHORTS: Final = ir.VectorType(SHORT, LANES)
 _HALF_INTS: Final = ir.VectorType(INT, LANES // 2)
@@ -68,27 +68,20 @@ class _Vnni256(_Vnni512):
 
     def added(self, code: Code, sums: Value, levels: Value, others: Value) -> Value:
         """As in `ByteProducts`."""
-        return _by_halves(
-            code,
-            lambda *half: code.call("llvm.x86.avx512.vpdpbusd.256", _HALF_INTS, *half),
-            (sums, levels, others),
-        )
+        factors = sums, levels, others
+        return _by_halves(code, "llvm.x86.avx512.vpdpbusd.256", _HALF_INTS, *factors)
 
 
-class _Avx2(_Vnni512):
-    """By sums of two products, which 16 bits hold where steps are few, by halves."""
+class _Pairs(_Vnni512):
+    """By sums of two products, which 16 bits hold where steps are small."""
 
     def added(self, code: Code, sums: Value, levels: Value, others: Value) -> Value:
         """As in `ByteProducts`."""
-        return _by_halves(code, lambda *half: self._added(code, *half), (sums, levels, others))
-
-    def _added(self, code: Code, sums: Value, levels: Value, others: Value) -> Value:
-        levels, others = (code.builder.bitcast(each, _HALF_BYTES) for each in (levels, others))
         return code.builder.add(sums, _in_fours(code, _in_twos(code, levels, others)))
 
 
-class _Avx2Small:
-    """Of levels up to LARGEST_SMALL, by halves: sums of two bytes' products fit 16 bits."""
+class _SmallPairs:
+    """Of levels up to LARGEST_SMALL: 16 bits hold all that is added up."""
 
     def begin(self, code: Code, start: Value) -> Value:
         """As in `ByteProducts`."""
@@ -96,38 +89,20 @@ class _Avx2Small:
 
     def added(self, code: Code, sums: Value, levels: Value, others: Value) -> Value:
         """As in `ByteProducts`: of twice as many numbers of 16 bits."""
-        return _by_halves(code, lambda *half: self._added(code, *half), (sums, levels, others))
-
-    def _added(self, code: Code, sums: Value, levels: Value, others: Value) -> Value:
-        levels, others = (code.builder.bitcast(each, _HALF_BYTES) for each in (levels, others))
-        twos = _in_twos(code, levels, others)
-        added = code.builder.add(code.builder.bitcast(sums, _HALF_SHORTS), twos)
-        return code.builder.bitcast(added, _HALF_INTS)
+        shorts = code.builder.bitcast(sums, _SHORTS)
+        return code.builder.bitcast(code.builder.add(shorts, _in_twos(code, levels, others)), INTS)
 
     def ended(self, code: Code, sums: Value, start: Value) -> Value:
         """As in `ByteProducts`."""
-
-        def in_fours(half: Value) -> Value:
-            return _in_fours(code, code.builder.bitcast(half, _HALF_SHORTS))
-
-        return code.builder.add(_by_halves(code, in_fours, (sums,)), code.spread(start))
-
-
-def _in_twos(code: Code, ones: Value, others: Value) -> Value:
-    """Products of bytes, the first without a sign, two by two added up, in 16 bits."""
-    return code.call("llvm.x86.avx2.pmadd.ub.sw", _HALF_SHORTS, ones, others)
-
-
-def _in_fours(code: Code, twos: Value) -> Value:
-    """Sums of two numbers of 16 bits each, in 32."""
-    return code.call("llvm.x86.avx2.pmadd.wd", _HALF_INTS, twos, same(_HALF_SHORTS, 1))
+        fours = _in_fours(code, code.builder.bitcast(sums, _SHORTS))
+        return code.builder.add(fours, code.spread(start))
 
 
 def largest_step() -> int:
-    """How large the steps are that activations are rounded to.
+    """The largest whole number that activations are rounded to.
 
-    Without VNNI few, so that two of them times 255 fit 16 bits: an eighth bit would take a third
-    more time with a prompt, and cost less than NF4 does by far.
+    Without VNNI a small one, so that 16 bits hold two of them times 255: an eighth bit would take a
+    third more time with a prompt, and seven cost less than NF4 does by far.
     """
     features = cpu_features()
     has_vnni = features >= {"avx512bw", "avx512vnni"} or "avxvnni" in features
@@ -145,7 +120,22 @@ def byte_products(largest: int = 255) -> ByteProducts:
         return _Vnni512()
     if "avxvnni" in features:
         return _Vnni256()
-    return _Avx2Small() if largest <= LARGEST_SMALL else _Avx2()
+    return _SmallPairs() if largest <= LARGEST_SMALL else _Pairs()
+
+
+def _in_twos(code: Code, ones: Value, others: Value) -> Value:
+    """Products of bytes, the first without a sign, two by two added up, in 16 bits."""
+    factors = [code.builder.bitcast(each, BYTES) for each in (ones, others)]
+    if is_wide():
+        return code.call("llvm.x86.avx512.pmaddubs.w.512", _SHORTS, *factors)
+    return _by_halves(code, "llvm.x86.avx2.pmadd.ub.sw", _HALF_SHORTS, *factors)
+
+
+def _in_fours(code: Code, twos: Value) -> Value:
+    """Sums of two numbers of 16 bits each, in 32."""
+    if is_wide():
+        return code.call("llvm.x86.avx512.pmaddw.d.512", INTS, twos, same(_SHORTS, 1))
+    return _by_halves(code, "llvm.x86.avx2.pmadd.wd", _HALF_INTS, twos, same(_SHORTS, 1))
 
 
 def is_wide() -> bool:
@@ -157,9 +147,7 @@ def looked_up(code: Code, table: Value, places: Value) -> Value:
     """Of a table of 16 bytes, four times side by side, those at some places: BYTES each."""
     if is_wide():
         return code.call("llvm.x86.avx512.pshuf.b.512", BYTES, table, places)
-    return _by_halves(
-        code, lambda *half: code.call("llvm.x86.avx2.pshuf.b", _HALF_BYTES, *half), (table, places)
-    )
+    return _by_halves(code, "llvm.x86.avx2.pshuf.b", _HALF_BYTES, table, places)
 
 
 def added_pairs(code: Code, sums: Value, ones: Value, others: Value) -> Value:
@@ -195,13 +183,19 @@ class _BFloat(ir.Type):
 _PAIRS: Final = ir.VectorType(_BFloat(), 2 * LANES)
 
 
-def _by_halves(code: Code, of: Callable[..., Value], vectors: tuple[Value, ...]) -> Value:
-    """What is made of the first halves of vectors, and of the second ones, side by side."""
-    counts = [each.type.count for each in vectors]
-    lower = of(*(code.pick(each, range(n // 2)) for each, n in zip(vectors, counts, strict=True)))
-    upper = of(
-        *(code.pick(each, range(n // 2, n)) for each, n in zip(vectors, counts, strict=True))
-    )
-    num = 2 * lower.type.count
-    mask = ir.Constant(ir.VectorType(INT, num), list(range(num)))
-    return code.builder.shuffle_vector(lower, upper, mask)
+def _by_halves(code: Code, name: str, half: Any, *vectors: Value) -> Value:
+    """What an intrinsic makes of the first halves of vectors, and of the second ones, side by side.
+
+    Args:
+        half: the type of what it makes.
+    """
+    made = []
+    for number in range(2):
+        counts = (each.type.count // 2 for each in vectors)
+        parts = (
+            code.pick(each, range(number * count, (number + 1) * count))
+            for each, count in zip(vectors, counts, strict=True)
+        )
+        made.append(code.call(name, half, *parts))
+    mask = ir.Constant(ir.VectorType(INT, 2 * half.count), list(range(2 * half.count)))
+    return code.builder.shuffle_vector(*made, mask)

@@ -146,7 +146,7 @@ def test_each_kind_of_cpu_gets_its_own_instruction(
     written = assembly(int8_loops.module(), CPUS[name])
     assert instruction in written
     assert ("zmm" in written) == is_wide()
-    assert ("vpmaddubsw" in written) == isinstance(byte_products(), vector_products._Avx2)
+    assert ("vpmaddubsw" in written) == isinstance(byte_products(), vector_products._Pairs)
     assert largest_step() == (63 if instruction == "vpmaddubsw" else 127)
 
 
