@@ -235,7 +235,7 @@ class _Nf4:
         code, builder = self._code, self._code.builder
         place = code.times(code.plus(first, 4 * four), TOGETHER // 2)
         both = code.load(BYTES, self._codes, place)
-        if not is_wide():  # a slower CPU than can wait for memory and compute at once
+        if not is_wide():  # such CPUs would compute and wait for memory by turns
             code.fetch(code.at(self._codes, code.plus(place, FETCHED_AHEAD)))
         codes = [_some_bits(code, both, shift, 15) for shift in (0, 4)]
         return [builder.bitcast(looked_up(code, self._table, each), INTS) for each in codes]

@@ -3,8 +3,8 @@
     .venv/bin/python -m tests.benchmarks.weights [--json FILE]
 
 Multiplies 1, 4, 64 and 256 rows by a random gate_up_proj (16384, 3072) in every packing, the kinds
-taking turns, in the type that this machine computes in. Prints a table and one JSON line, with the
-machine's memory bandwidth and matrix speed measured in the same minute.
+taking turns, each in the type that this machine computes in with it. Prints a table and one JSON
+line, with the machine's memory bandwidth and matrix speed measured in the same minute.
 Leaves out: whole models.
 """
 
@@ -14,7 +14,8 @@ import argparse
 import json
 import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,12 +36,12 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description="How fast does each kind of weight multiply?")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     options = parser.parse_args(argv)
-    dtype = ModelOptions(device="cpu").torch_dtype
+    dtypes = {kind: ModelOptions(quantization=kind, device="cpu").torch_dtype for kind in KINDS}
     matrix = torch.randn(SHAPE, generator=torch.Generator().manual_seed(0)) * 0.02
-    weights = {kind: quantize(matrix, kind, dtype, "gate_up_proj") for kind in KINDS}
-    medians = {str(num): measure(weights, num, dtype) for num in NUM_ROWS}
-    name = str(dtype).removeprefix("torch.")
-    record = {"shape": SHAPE, "dtype": name, "ms": medians, "machine": machine_probe()}
+    weights = {kind: quantize(matrix, kind, dtypes[kind], "gate_up_proj") for kind in KINDS}
+    medians = {str(num): measure(weights, num, dtypes) for num in NUM_ROWS}
+    names = {kind: str(dtype).removeprefix("torch.") for kind, dtype in dtypes.items()}
+    record = {"shape": SHAPE, "dtype": names, "ms": medians, "machine": machine_probe()}
     print(markdown_table(record))
     print(json.dumps(record))
     if options.json:
@@ -50,14 +51,15 @@ def main(argv: Sequence[str]) -> int:
 
 @torch.inference_mode()
 def measure(
-    weights: dict[Quantization, Weight], num_rows: int, dtype: torch.dtype
+    weights: dict[Quantization, Weight], num_rows: int, dtypes: dict[Quantization, torch.dtype]
 ) -> dict[str, float]:
     """Median milliseconds of a product with so many rows, by kind."""
-    x = torch.randn(num_rows, SHAPE[1]).to(dtype)
+    rows = torch.randn(num_rows, SHAPE[1])
+    x = {kind: rows.to(dtype) for kind, dtype in dtypes.items()}
     times: dict[str, list[float]] = {kind: [] for kind in weights}
     for run in range(NUM_RUNS + 1):
         for kind, weight in weights.items():
-            taken_s = seconds(lambda weight=weight: weight.multiply(x))  # type: ignore[misc]
+            taken_s = seconds(partial(weight.multiply, x[kind]))
             if run > 0:  # the first is a warm-up
                 times[kind].append(1e3 * taken_s)
     return {kind: round(statistics.median(taken), 2) for kind, taken in times.items()}
@@ -75,10 +77,18 @@ def markdown_table(record: dict[str, Any]) -> str:
         f"|---|{'---|' * len(KINDS)}",
         *rows,
         "",
-        f"Activations are {record['dtype']}.",
+        f"Activations are {_in_words(record['dtype'])}.",
         *in_words(record["machine"]),
     ]
     return "\n".join(lines)
+
+
+def _in_words(dtypes: Mapping[str, str]) -> str:
+    """One type, or each with the kinds that it goes with."""
+    kinds = {each: [kind for kind in dtypes if dtypes[kind] == each] for each in dtypes.values()}
+    if len(kinds) == 1:
+        return next(iter(kinds))
+    return " and ".join(f"{dtype} with {', '.join(names)}" for dtype, names in kinds.items())
 
 
 if __name__ == "__main__":
