@@ -29,8 +29,8 @@ class ModelOptions:
 
     Args:
         dtype: the type of everything that is not quantised; "auto" is bfloat16, or float32 on a
-            CPU that would be far slower in it: one without instructions for it, unless all that
-            is large is quantised and multiplied by our own loops.
+            CPU that would be far slower in it: one where torch is slow in it, unless all that is
+            large is quantised and multiplied by our own loops.
         quantization: what the decoder's linears are held in: "nf4" or "int4" 4 bits, "int8" 8
             bits, "none" as they are; "auto" is the 4 bits that are quick here, which a model that
             is loaded decides by its size (loader.py). LoRAs and a large output matrix follow
@@ -114,8 +114,8 @@ def quick_dtype(dtype: torch.dtype, device: str) -> torch.dtype:
 def _resolve_dtype(dtype: Dtype, device: Device, quantization: Quantization) -> Dtype:
     if dtype != "auto":
         return dtype
-    is_ours = quantization != "none" and can_run_loops()
-    return "bfloat16" if is_ours or has_fast_bfloat16(device) else "float32"
+    is_quick = has_fast_bfloat16(device) or (quantization != "none" and can_run_loops())
+    return "bfloat16" if is_quick else "float32"
 
 
 def _resolve_device(device: Device) -> Device:

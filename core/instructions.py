@@ -1,6 +1,6 @@
 """Whether this machine can run our loops: its CPU has the instructions, and there are threads.
 
-AVX2 is enough, which CPUs of the last ten years have; where there is more, it is used
+AVX2 is enough, which most PCs of the last ten years have; where there is more, it is used
 (vector_products.py). Leaves out: the loops.
 """
 

@@ -1,10 +1,10 @@
 """The loops of int8_products.py, as vector instructions: rows in int8 times NF4, int8 or two bits.
 
-A vector holds four columns of 16 rows of the matrix, a byte each, as they are or looked up from
-codes of 4 or 2 bits; it is multiplied by four columns of a row of activations, and added up
-(vector_products.py). Levels are moved up by LEVEL_ZERO, for the instruction that wants no sign, and
-each sum begins with what that adds too much. Every 64 columns the sums, which are whole numbers and
-exact, are multiplied by both scales.
+A vector holds four columns of 16 rows of the matrix, a byte each, as they are, looked up from codes
+of 4 bits, or cut out of codes of 2; it is multiplied by four columns of a row of activations, and
+added up (vector_products.py). Levels are moved up so that none has a sign, for the instruction that
+wants none, and what that adds too much is taken off each sum. Every 64 columns the sums, which are
+whole numbers and exact, are multiplied by both scales.
 Leaves out: what is multiplied (int8_products.py).
 """
 
@@ -62,7 +62,7 @@ class Task(IntEnum):
     NUM_OUT = 6
     ROWS = 7  # bfloat16, (num_rows, given)
     STEPS = 8  # int8, (num_rows, in): the rows, rounded
-    STARTS = 9  # int32, (num_rows, in / 64): what a sum begins with
+    STARTS = 9  # int32, (num_rows, in / 64): each 64 steps' sum, negated
     SIZES = 10  # float32, (num_rows, in / 64): of the steps, by the size of a level's
     # uint8: of int8, (out / 32, in / 4, 128); of NF4 the codes, (out / 32, in / 4, 64); of two bits
     # the codes, (out / 32, in / 8, 64)
@@ -141,8 +141,7 @@ def _round_block(code: Code, row: Value, block: Value) -> tuple[()]:
         code.store(narrow, steps, code.plus(offset, LANES * part))
     added = code.call("llvm.vector.reduce.add.v16i32", INT, total)
     place = code.times(builder.sdiv(offset, constant(BLOCK)), 4)
-    start = builder.mul(added, ir.Constant(INT, -LEVEL_ZERO))
-    code.store(start, code.address(Task.STARTS), place)
+    code.store(builder.neg(added), code.address(Task.STARTS), place)
     size = builder.fmul(largest, ir.Constant(FLOAT, 1 / (LARGEST * largest_step())))
     code.store(size, code.address(Task.SIZES), place)
     return ()
@@ -315,7 +314,8 @@ def _tile(made: ir.Module, kind: type[_Matrix], num_rows: int) -> None:
     def scaled_block(number: Value, sums: list[Value]) -> list[Value]:
         """64 columns."""
         place = code.times(number, 4)
-        begin = [_start(code, kind, code.load(INT, start, place)) for start in starts]
+        zero = ir.Constant(INT, kind.ZERO)
+        begin = [builder.mul(code.load(INT, start, place), zero) for start in starts]
         shorts = code.load(_WORDS, scales, code.times(code.times(number, num_out), 2))
         factors = [code.spread(code.load(FLOAT, size, place)) for size in sizes]
         new = list(sums)
@@ -338,14 +338,6 @@ def _tile(made: ir.Module, kind: type[_Matrix], num_rows: int) -> None:
             place = code.times(code.plus(first, LANES * half), 2)
             code.store(code.narrowed(sums[2 * number + half]), product, place)
     code.end()
-
-
-def _start(code: Code, kind: type[_Matrix], start: Value) -> Value:
-    """What sums will be too large by, negative, where it is kept for LEVEL_ZERO."""
-    if kind.ZERO == LEVEL_ZERO:
-        return start
-    added = code.builder.sdiv(start, ir.Constant(INT, LEVEL_ZERO))
-    return code.builder.mul(added, ir.Constant(INT, kind.ZERO))
 
 
 def _four_by_four(

@@ -194,12 +194,12 @@ def int8_product(levels: torch.Tensor, largest: torch.Tensor) -> Int8Product:
     return Int8Product("int8", levels, largest)
 
 
-def two_bit_product(codes: torch.Tensor, steps: torch.Tensor) -> Int8Product:
+def two_bit_product(codes: torch.Tensor, largest: torch.Tensor) -> Int8Product:
     """Of a matrix in two bits, where `can_run_loops`.
 
     Args:
         codes: from 0 to 3, which stand for -3, -1, 1 and 3; laid out `in_fours` and `packed`.
-        steps: of each 64 numbers what 1 is, bfloat16, shape (in / 64, out). Both stay where they
-            are, and in use.
+        largest: what LARGEST would stand for in each 64 numbers, bfloat16, shape (in / 64, out).
+            Both stay where they are, and in use.
     """
-    return Int8Product("two_bits", codes, steps)
+    return Int8Product("two_bits", codes, largest)

@@ -101,8 +101,8 @@ class _SmallPairs:
 def largest_step() -> int:
     """The largest whole number that activations are rounded to.
 
-    Without VNNI a small one, so that 16 bits hold two of them times 255: an eighth bit would take a
-    third more time with a prompt, and seven cost less than NF4 does by far.
+    Without VNNI a small one, so that 16 bits hold two of them times 255: an eighth bit would take
+    more instructions, and seven cost less than NF4 does by far.
     """
     features = cpu_features()
     has_vnni = features >= {"avx512bw", "avx512vnni"} or "avxvnni" in features

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cache
 
 import pytest
@@ -34,16 +33,12 @@ CPUS |= {"AVX512-VNNI": "icelake-server", "AVX512-BF16": "cooperlake"}
 
 
 @pytest.fixture(params=[name for name, features in SETS.items() if features <= cpu_features()])
-def features(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Loops for each kind of CPU whose instructions this one has."""
-    use_loops_of(request.param, monkeypatch)
-    yield request.param
-
-
-def use_loops_of(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have bytes multiplied as a CPU of this kind does."""
+def features(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Bytes are multiplied as on each kind of CPU whose instructions this one has."""
+    name: str = request.param
     pretend(name, monkeypatch)
     monkeypatch.setattr(int8_products, "_loops", lambda: byte_loops(name))
+    return name
 
 
 @cache
