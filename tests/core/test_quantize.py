@@ -25,6 +25,7 @@ from tests.core.rounding import STEPS
 
 SHAPES = [(64, 64), (96, 192), (512, 256)]
 SMALL = 2**17  # numbers in a matrix whose int8 product in float32 is one
+NUM_DRAWN = 40  # batches: a single row may be half as far off again as rows are
 BATCHES = [(), (1,), (2, 3), (2, 40)]  # 80 rows are beyond the packed int8 kernel
 
 
@@ -47,11 +48,12 @@ def test_a_product_is_that_of_the_dequantized_matrix(
     shape: tuple[int, int], batch: tuple[int, ...], dtype: torch.dtype, kind: Quantization
 ) -> None:
     weight = quantize(random_weight(*shape), kind, dtype, "w")
-    x = torch.randn(*batch, shape[1]).to(dtype)
-    product = weight.multiply(x)
-    assert (product.shape, product.dtype, weight.shape) == ((*batch, shape[0]), dtype, shape)
-    exact = x.double() @ weight.dequantize().double().T
-    is_few, is_large = x[..., 0].numel() <= 32, shape[0] * shape[1] >= SMALL
+    several = torch.randn(NUM_DRAWN, *batch, shape[1]).to(dtype)
+    product = torch.stack([weight.multiply(x) for x in several])
+    assert (product.shape, weight.shape) == ((NUM_DRAWN, *batch, shape[0]), shape)
+    assert product.dtype == dtype
+    exact = several.double() @ weight.dequantize().double().T
+    is_few, is_large = several[0, ..., 0].numel() <= 32, shape[0] * shape[1] >= SMALL
     is_rounded = kind == "int8" and is_few and is_large  # by int8's kernel, to bfloat16
     is_exact = dtype == torch.float32 and not is_rounded
     assert error(product, exact) < (1e-5 if is_exact else 1.27 / STEPS)
