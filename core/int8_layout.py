@@ -36,6 +36,23 @@ def out_of_fours(laid_out: torch.Tensor) -> torch.Tensor:
     return fours.permute(0, 2, 3, 1, 4).reshape(num_out, num_in)
 
 
+def in_stretches(scales: torch.Tensor) -> torch.Tensor:
+    """Scales in the order in which they are read, all of 32 rows side by side.
+
+    Args:
+        scales: of each row's blocks, shape (out, in / 64), `out` a multiple of 32.
+    Returns:
+        Of shape (out / 32, in / 64, 32).
+    """
+    num_out, num_blocks = scales.shape
+    return scales.view(num_out // TOGETHER, TOGETHER, num_blocks).transpose(1, 2).contiguous()
+
+
+def out_of_stretches(laid_out: torch.Tensor) -> torch.Tensor:
+    """The scales that `in_stretches` laid out so."""
+    return laid_out.transpose(1, 2).reshape(-1, laid_out.shape[1])
+
+
 def packed(laid_out: torch.Tensor, num_bits: int) -> torch.Tensor:
     """Codes of few bits that are laid out `in_fours`, several a byte.
 

@@ -42,7 +42,7 @@ from core.vector_products import (
 
 TILES: Final = (8, 4, 2, 1)  # rows of activations that a pass over 32 rows of the matrix serves
 NARROW_TILE: Final = 4  # the largest where registers are few
-FETCHED_AHEAD: Final = 1024  # bytes of codes
+FETCHED_AHEAD: Final = 3072  # bytes
 BLOCKS_AT_ONCE: Final = 2  # of 32 rows, that a thread takes
 ROWS_AT_ONCE: Final = 128  # of activations, which stay in a cache meanwhile
 ROUNDED_AT_ONCE: Final = 4  # rows that a thread takes to round
@@ -67,7 +67,7 @@ class Task(IntEnum):
     # uint8: of int8, (out / 32, in / 4, 128); of NF4 the codes, (out / 32, in / 4, 64); of two bits
     # the codes, (out / 32, in / 8, 64)
     MATRIX = 11
-    SCALES = 12  # bfloat16, (in / 64, out)
+    SCALES = 12  # bfloat16, (out / 32, in / 64, 32)
     LEVELS = 13  # of codes, uint8, (16,)
     PRODUCT = 14  # bfloat16, (num_rows, out)
     NUM_GIVEN = 15  # numbers in a row; the columns beyond are taken for zeros
@@ -234,8 +234,7 @@ class _Nf4:
         code, builder = self._code, self._code.builder
         place = code.times(code.plus(first, 4 * four), TOGETHER // 2)
         both = code.load(BYTES, self._codes, place)
-        if not is_wide():  # such CPUs would compute and wait for memory by turns
-            code.fetch(code.at(self._codes, code.plus(place, FETCHED_AHEAD)))
+        _fetch(code, self._codes, place)
         codes = [_some_bits(code, both, shift, 15) for shift in (0, 4)]
         return [builder.bitcast(looked_up(code, self._table, each), INTS) for each in codes]
 
@@ -253,7 +252,10 @@ class _Int8:
         """As in `_Matrix`."""
         code = self._code
         place = code.times(code.plus(first, 4 * four), TOGETHER)
-        return [code.load(INTS, self._bytes, code.plus(place, half)) for half in (0, 64)]
+        halves = [code.plus(place, half) for half in (0, 64)]
+        for half in halves:
+            _fetch(code, self._bytes, half)
+        return [code.load(INTS, self._bytes, half) for half in halves]
 
 
 class _TwoBits:
@@ -274,9 +276,16 @@ class _TwoBits:
         code, builder = self._code, self._code.builder
         place = code.times(code.plus(first, 4 * (four - four % 2)), TOGETHER // 4)
         bytes_ = code.load(BYTES, self._codes, place)  # once for both fours, LLVM sees to that
+        if four % 2 == 0:
+            _fetch(code, self._codes, place)
         shifts = [4 * (four % 2) + 2 * half - 1 for half in range(2)]
         doubled = [_some_bits(code, bytes_, shift, 6) for shift in shifts]
         return [builder.bitcast(each, INTS) for each in doubled]
+
+
+def _fetch(code: Code, matrix: Value, place: Value) -> None:
+    """Have memory read what lies further on: a CPU would compute and wait for it by turns."""
+    code.fetch(code.at(matrix, code.plus(place, FETCHED_AHEAD)))
 
 
 def _some_bits(code: Code, bytes_: Value, shift: int, mask: int) -> Value:
@@ -301,7 +310,8 @@ def _tile(made: ir.Module, kind: type[_Matrix], num_rows: int) -> None:
     num_in, num_out = code.field(Task.NUM_IN), code.field(Task.NUM_OUT)
     num_scales = builder.sdiv(num_in, constant(BLOCK))
     matrix = kind(code, code.times(block, num_in))
-    scales = code.at(code.address(Task.SCALES), code.times(block, 2 * TOGETHER))
+    first_scale = code.times(code.times(block, num_scales), TOGETHER)
+    scales = code.at(code.address(Task.SCALES), code.times(first_scale, 2))
     rows = [code.plus(row, number) for number in range(num_rows)]
     steps = [code.at(code.address(Task.STEPS), code.times(each, num_in)) for each in rows]
     places = [code.times(code.times(each, num_scales), 4) for each in rows]
@@ -316,7 +326,7 @@ def _tile(made: ir.Module, kind: type[_Matrix], num_rows: int) -> None:
         place = code.times(number, 4)
         zero = ir.Constant(INT, kind.ZERO)
         begin = [builder.mul(code.load(INT, start, place), zero) for start in starts]
-        shorts = code.load(_WORDS, scales, code.times(code.times(number, num_out), 2))
+        shorts = code.load(_WORDS, scales, code.times(number, 2 * TOGETHER))
         factors = [code.spread(code.load(FLOAT, size, place)) for size in sizes]
         new = list(sums)
         for halves in passes:

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 
 from core import openmp
 from core.instructions import can_run_loops
-from core.int8_layout import BLOCK
+from core.int8_layout import BLOCK, TOGETHER
 from core.once import once
 from core.scratch import scratch
 
@@ -93,7 +93,7 @@ class Int8Product:
         table: torch.Tensor | None = None,
     ) -> None:
         self._kind, self._matrix, self._scales, self._table = kind, matrix, scales, table
-        self.num_blocks, self.num_out = scales.shape
+        self.num_blocks, self.num_out = scales.shape[1], TOGETHER * len(scales)
         self.num_in = self.num_blocks * BLOCK
 
     @cached_property
@@ -175,8 +175,8 @@ def nf4_product(codes: torch.Tensor, largest: torch.Tensor, levels: torch.Tensor
 
     Args:
         codes: laid out `in_fours` and `packed`, uint8, shape (out, in / 2).
-        largest: each 64 numbers' largest magnitude, bfloat16, shape (in / 64, out). Both stay where
-            they are, and in use.
+        largest: each 64 numbers' largest magnitude, bfloat16, laid out `in_stretches`. Both stay
+            where they are, and in use.
         levels: float32, the 16 numbers of NF4 in [-1, 1].
     """
     table = (torch.round(levels * LARGEST) + LEVEL_ZERO).to(torch.uint8)
@@ -188,8 +188,8 @@ def int8_product(levels: torch.Tensor, largest: torch.Tensor) -> Int8Product:
 
     Args:
         levels: from -127 to 127, moved up by 128 and laid out by `in_fours`.
-        largest: each 64 numbers' largest magnitude, bfloat16, shape (in / 64, out). Both stay where
-            they are, and in use.
+        largest: each 64 numbers' largest magnitude, bfloat16, laid out `in_stretches`. Both stay
+            where they are, and in use.
     """
     return Int8Product("int8", levels, largest)
 
@@ -199,7 +199,7 @@ def two_bit_product(codes: torch.Tensor, largest: torch.Tensor) -> Int8Product:
 
     Args:
         codes: from 0 to 3, which stand for -3, -1, 1 and 3; laid out `in_fours` and `packed`.
-        largest: what LARGEST would stand for in each 64 numbers, bfloat16, shape (in / 64, out).
+        largest: what LARGEST would stand for in each 64 numbers, bfloat16, laid out `in_stretches`.
             Both stay where they are, and in use.
     """
     return Int8Product("two_bits", codes, largest)

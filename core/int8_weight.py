@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from core.instructions import can_run_loops
-from core.int8_layout import BLOCK, TOGETHER, in_fours, out_of_fours
+from core.int8_layout import BLOCK, TOGETHER, in_fours, in_stretches, out_of_fours, out_of_stretches
 from core.int8_products import (
     LARGEST,
     LEVEL_ZERO,
@@ -41,7 +41,7 @@ class Int8RowsWeight:
             given = F.pad(given, (0, more[0], 0, rows.stop - start - len(given)))
             levels[rows], largest[rows] = _rounded(given)
         sides = torch.tensor([num_out, num_in])
-        self._hold(levels, largest.T.contiguous(), sides, dtype)
+        self._hold(levels, in_stretches(largest), sides, dtype)
 
     def _hold(
         self, levels: torch.Tensor, largest: torch.Tensor, sides: torch.Tensor, dtype: torch.dtype
@@ -80,7 +80,7 @@ class Int8RowsWeight:
     def dequantize(self) -> torch.Tensor:
         """The matrix as numbers."""
         levels = out_of_fours(self._levels).float() - LEVEL_ZERO
-        scales = self._largest.float().T.repeat_interleave(BLOCK, 1) / LARGEST
+        scales = out_of_stretches(self._largest).float().repeat_interleave(BLOCK, 1) / LARGEST
         return (levels * scales)[: self._num_out, : self._num_in].to(self._dtype)
 
 

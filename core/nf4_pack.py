@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-from core.int8_layout import BLOCK, TOGETHER
+from core.int8_layout import BLOCK, TOGETHER, in_stretches
 from core.nf4_codes import middles
 
 _ROWS_AT_ONCE: Final = 1024  # whose float32 copy is small beside the model
@@ -27,8 +27,8 @@ def packed(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     Args:
         weight: on the CPU, of a shape (out, in) of multiples of 32 and 64.
     Returns:
-        uint8, shape (out, in / 2), and each block's largest magnitude, bfloat16, shape
-        (in / 64, out).
+        uint8, shape (out, in / 2), and each block's largest magnitude, bfloat16, laid out
+        `in_stretches`.
     """
     num_out, num_in = weight.shape
     between = middles().numpy()
@@ -43,7 +43,7 @@ def packed(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             given = numbers, between, blocks[mine], largest[start : start + len(numbers)].numpy()
             ends = np.linspace(0, len(numbers) // TOGETHER, num_threads + 1).astype(int)
             list(pool.map(lambda part, given=given: loop(*given, *part), pairwise(ends)))
-    return codes, largest.T.bfloat16().contiguous()
+    return codes, in_stretches(largest.bfloat16())
 
 
 @cache

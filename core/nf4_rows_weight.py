@@ -11,7 +11,15 @@ from typing import Final, Self
 import torch
 
 from core import nf4_pack
-from core.int8_layout import BLOCK, in_fours, out_of_fours, packed, unpacked
+from core.int8_layout import (
+    BLOCK,
+    in_fours,
+    in_stretches,
+    out_of_fours,
+    out_of_stretches,
+    packed,
+    unpacked,
+)
 from core.int8_products import nf4_product
 from core.nf4_codes import levels, nf4_codes
 
@@ -31,7 +39,7 @@ class Nf4RowsWeight:
         weight = weight.bfloat16()
         if weight.numel() < PACK_LEAST_NUMBERS:
             codes, largest = nf4_codes(weight)
-            self._hold(packed(in_fours(codes), 4), largest.T.bfloat16().contiguous(), dtype)
+            self._hold(packed(in_fours(codes), 4), in_stretches(largest.bfloat16()), dtype)
         else:
             self._hold(*nf4_pack.packed(weight), dtype)
 
@@ -62,5 +70,5 @@ class Nf4RowsWeight:
     def dequantize(self) -> torch.Tensor:
         """The matrix as numbers."""
         numbers = levels()[out_of_fours(unpacked(self._codes, 4)).long()]
-        scales = self._largest.float().T.repeat_interleave(BLOCK, 1)
+        scales = out_of_stretches(self._largest).float().repeat_interleave(BLOCK, 1)
         return (numbers * scales).to(self._dtype)

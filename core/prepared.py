@@ -40,7 +40,7 @@ from core.quantize import Weight, restored
 from core.sources import Source
 
 LOGGER: Final = logging.getLogger(__name__)
-FORMAT: Final = 6  # of these files; another one is another folder
+FORMAT: Final = 7  # of these files; another one is another folder
 INDEX: Final = "index.json"
 FILE_BYTES: Final = 512 * 2**20  # about so much is collected before a file is written
 NUM_SPOTS: Final = 16  # of a model's file that are looked at,

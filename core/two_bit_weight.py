@@ -18,7 +18,16 @@ from typing import Final, Self
 
 import torch
 
-from core.int8_layout import BLOCK, TOGETHER, in_fours, out_of_fours, packed, unpacked
+from core.int8_layout import (
+    BLOCK,
+    TOGETHER,
+    in_fours,
+    in_stretches,
+    out_of_fours,
+    out_of_stretches,
+    packed,
+    unpacked,
+)
 from core.int8_products import LARGEST, two_bit_product
 
 APART: Final = 0.9957  # are the levels of a normal distribution with a deviation of 1
@@ -43,7 +52,7 @@ class TwoBitWeight:
         for start in range(0, num_out, _ROWS_AT_ONCE):
             rows = slice(start, start + _ROWS_AT_ONCE)
             codes[rows], largest[rows] = _coded(rotated(weight[rows], signs))
-        self._hold(codes, largest.T.contiguous(), signs, dtype)
+        self._hold(codes, in_stretches(largest), signs, dtype)
 
     def _hold(
         self, codes: torch.Tensor, largest: torch.Tensor, signs: torch.Tensor, dtype: torch.dtype
@@ -77,7 +86,8 @@ class TwoBitWeight:
     def dequantize(self) -> torch.Tensor:
         """The matrix as numbers, rotated back."""
         levels = torch.tensor(LEVELS)[out_of_fours(unpacked(self._codes, 2)).long()]
-        numbers = levels / LARGEST * self._largest.float().T.repeat_interleave(BLOCK, 1)
+        scales = out_of_stretches(self._largest).float().repeat_interleave(BLOCK, 1)
+        numbers = levels / LARGEST * scales
         return rotated_back(numbers, self._signs).to(self._dtype)
 
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from core.int8_layout import in_fours, out_of_fours, packed, unpacked
+from core.int8_layout import (
+    in_fours,
+    in_stretches,
+    out_of_fours,
+    out_of_stretches,
+    packed,
+    unpacked,
+)
 
 
 def test_a_layout_in_fours_is_undone() -> None:
@@ -14,6 +21,15 @@ def test_a_layout_in_fours_is_undone() -> None:
     assert laid_out.flatten()[:8].tolist() == [0, 1, 2, 3, 128, 129, 130, 131]
     assert laid_out.flatten()[64:66].tolist() == [16 * 128, 16 * 128 + 1]
     assert torch.equal(out_of_fours(laid_out), matrix)
+
+
+def test_scales_of_rows_that_are_read_together_lie_side_by_side() -> None:
+    scales = torch.arange(64 * 3).view(64, 3)
+    laid_out = in_stretches(scales)
+    assert laid_out.shape == (2, 3, 32)
+    assert laid_out[1, 2].tolist() == scales[32:, 2].tolist()
+    assert laid_out.is_contiguous()
+    assert torch.equal(out_of_stretches(laid_out), scales)
 
 
 @pytest.mark.parametrize("num_bits", [2, 4])

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from core import nf4_codes, nf4_pack, nf4_rows_weight
-from core.int8_layout import in_fours, packed
+from core.int8_layout import in_fours, in_stretches, packed
 from core.nf4_rows_weight import Nf4RowsWeight
 
 
@@ -22,7 +22,7 @@ def by_bitsandbytes(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         matrix, blocksize=64, quant_type="nf4", compress_statistics=False
     )
     codes = torch.stack((given >> 4, given & 15), -1).view(matrix.shape)
-    largest = state.absmax.view(len(matrix), -1).T.bfloat16()
+    largest = in_stretches(state.absmax.view(len(matrix), -1).bfloat16())
     return packed(in_fours(codes), 4), largest
 
 
@@ -54,7 +54,7 @@ def test_a_number_at_a_border_gets_the_code_that_the_plain_way_gives_it() -> Non
     codes, scales = nf4_pack.packed(matrix)
     plain, largest = nf4_codes.nf4_codes(matrix)
     assert torch.equal(codes, packed(in_fours(plain), 4))
-    assert torch.equal(scales, largest.T.bfloat16())
+    assert torch.equal(scales, in_stretches(largest.bfloat16()))
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])

@@ -11,7 +11,14 @@ from llvmlite import binding, ir
 from core import attention, int8_loops, int8_products, vector_products
 from core.attention import attend
 from core.instructions import NEEDED, can_run_loops
-from core.int8_layout import in_fours, out_of_fours, packed, unpacked
+from core.int8_layout import (
+    in_fours,
+    in_stretches,
+    out_of_fours,
+    out_of_stretches,
+    packed,
+    unpacked,
+)
 from core.int8_products import Int8Product, int8_product, two_bit_product
 from core.nf4_codes import levels
 from core.nf4_rows_weight import Nf4RowsWeight
@@ -66,11 +73,11 @@ def exact(rows: torch.Tensor, levels: torch.Tensor, largest: torch.Tensor) -> to
 
     Args:
         levels: (out, in), whole numbers.
-        largest: (in / 64, out).
+        largest: (out, in / 64).
     """
     steps, sizes = rounded(rows)
     sums = torch.einsum("rbc,obc->rob", steps.double(), levels.unflatten(1, (-1, 64)).double())
-    return (sums * sizes[:, None, :, 0] * largest.double().T / (127 * largest_step())).sum(2)
+    return (sums * sizes[:, None, :, 0] * largest.double() / (127 * largest_step())).sum(2)
 
 
 @pytest.mark.parametrize("num_rows", [1, 2, 3, 5, 8, 13, 130])
@@ -80,9 +87,9 @@ def test_bytes_are_multiplied_exactly(num_rows: int, features: str) -> None:
     levels[:, :64], levels[::2, 64:128] = 127, -127
     rows = random_numbers(num_rows, 192).bfloat16()
     rows[:, :64], rows[::2, 64:96] = 1.0, -3.0
-    largest = random_numbers(3, 96).abs().bfloat16()
+    largest = random_numbers(96, 3).abs().bfloat16()
     laid_out = in_fours((levels + int8_products.LEVEL_ZERO).to(torch.uint8))
-    assert_near(int8_product(laid_out, largest), rows, exact(rows, levels, largest))
+    assert_near(int8_product(laid_out, in_stretches(largest)), rows, exact(rows, levels, largest))
 
 
 def assert_near(product: Int8Product, rows: torch.Tensor, expected: torch.Tensor) -> None:
@@ -98,16 +105,17 @@ def test_codes_are_looked_up(num_rows: int, features: str) -> None:
     weight = Nf4RowsWeight(random_numbers(160, 128), torch.bfloat16)
     rows = random_numbers(num_rows, 128).bfloat16()
     meant = torch.round(levels() * 127)[out_of_fours(unpacked(weight._codes, 4)).long()]
-    assert_near(weight.in_int8, rows, exact(rows, meant, weight._largest))
+    assert_near(weight.in_int8, rows, exact(rows, meant, out_of_stretches(weight._largest)))
 
 
 @pytest.mark.parametrize("num_rows", [1, 4, 7])
 def test_two_bits_are_multiplied_exactly(num_rows: int, features: str) -> None:
     codes = torch.randint(4, (64, 128), generator=torch.Generator().manual_seed(2))
     codes[:, :64] = 3
-    largest, rows = random_numbers(2, 64).abs().bfloat16(), random_numbers(num_rows, 128).bfloat16()
+    largest, rows = random_numbers(64, 2).abs().bfloat16(), random_numbers(num_rows, 128).bfloat16()
     rows[0, :64] = 1.0
-    product = two_bit_product(packed(in_fours(codes.to(torch.uint8)), 2), largest)
+    laid_out = packed(in_fours(codes.to(torch.uint8)), 2)
+    product = two_bit_product(laid_out, in_stretches(largest))
     assert_near(product, rows, exact(rows, 2 * codes - 3, largest))
 
 
