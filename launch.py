@@ -285,7 +285,10 @@ COMMANDS = {
         "measure the model that comes with Triad", run_eval, accept_all, ("run-time", "training")
     ),
     "bench": Command(
-        "how fast models load and answer here", run_bench, accept_all, ("run-time", "test")
+        "how fast models load and answer here",
+        run_bench,
+        accept_all,
+        ("run-time", "training", "test"),
     ),
     "ablation": Command(
         "show what each adapter is for, and what fine-tuning would have cost",

@@ -70,7 +70,6 @@ def _twin(folder: Path, num_layers: int) -> Path:
 
 def take_turns(loaded: Loaded, process: PeerProcess, named: Sequence[str], num_runs: int) -> Times:
     """Every measure, ours and the peer's one after the other; the first run is a warm-up."""
-    asked = dict(zip(CASES, cases(), strict=False))
     times: dict[str, dict[str, list[float]]] = {}
 
     def keep(name: str, ours_ms: float, theirs_ms: float) -> None:
@@ -80,19 +79,29 @@ def take_turns(loaded: Loaded, process: PeerProcess, named: Sequence[str], num_r
 
     for _ in range(num_runs + 1):
         for name in named:
-            ours = _our_stats(loaded, asked[name].conversation, NUM_NEW)
+            ours = our_stats(loaded, name, NUM_NEW)
             first_ms, *token_ms = process.reply_ms(NUM_PROMPT, NUM_NEW, name)
             keep(f"first token, {name}", ours.time_to_first_token_ms, first_ms)
             keep(f"a token, {name}", 1e3 / ours.tokens_per_s, statistics.median(token_ms))
         for num in PREFILL_TOKENS:
-            ours = _our_stats(loaded, long_text(num // BYTES_A_WORD), 1)
-            # Ours may be some tokens longer or shorter.
-            ours_ms = ours.prefill_ms / ours.num_prompt_tokens * num
-            keep(f"prefill, {num} tokens", ours_ms, process.reply_ms(num, 1, "text")[0])
+            theirs_ms = process.reply_ms(num, 1, "text")[0]
+            keep(f"prefill, {num} tokens", our_prefill_ms(loaded, num), theirs_ms)
     return {name: {who: kept[1:] for who, kept in both.items()} for name, both in times.items()}
 
 
-def _our_stats(loaded: Loaded, conversation: Conversation, num_new: int) -> TurnStats:
+def our_stats(loaded: Loaded, case: str, num_new: int) -> TurnStats:
+    """Of one of CASES, answered with so many tokens."""
+    conversation = dict(zip(CASES, cases(), strict=False))[case].conversation
+    return _stats(loaded, conversation, num_new)
+
+
+def our_prefill_ms(loaded: Loaded, num: int) -> float:
+    """What so many tokens of text take; the prompt may be some tokens longer or shorter."""
+    stats = _stats(loaded, long_text(num // BYTES_A_WORD), 1)
+    return stats.prefill_ms / stats.num_prompt_tokens * num
+
+
+def _stats(loaded: Loaded, conversation: Conversation, num_new: int) -> TurnStats:
     """Of a turn that finds nothing in any cache."""
     loaded.model.forget_media()
     with loaded.engine(NOTHING_KEPT) as engine:

@@ -33,7 +33,7 @@ class Peer:
     Args:
         name: what the tables call it, and its environment's folder.
         script: of this folder; runs it.
-        packages: what pip installs for it.
+        packages: what pip installs for it; none where it runs in our own environment.
         layers: of the twins that it is measured on, where it is measured on twins: two of them are
             carried on to the real number of layers in a straight line. None stands for all layers.
         cases: what it can be asked: "text", "speech", "picture".
@@ -59,6 +59,12 @@ PEERS: Final = (
         "transformers + bitsandbytes",
         "with_stock.py",
         (TORCH, "transformers==5.23.0", "bitsandbytes==0.50.2", "peft==0.21.2", "pillow==12.3.0"),
+        cases=("text", "speech", "picture"),
+    ),
+    Peer(
+        "ours with AVX2 alone",
+        "with_fewer_instructions.py",
+        (),
         cases=("text", "speech", "picture"),
     ),
     Peer(
@@ -93,6 +99,8 @@ def provide(peer: Peer, folder: Path) -> Path:
     Raises:
         PeerError: pip could not install it.
     """
+    if not peer.packages:
+        return Path(sys.executable)
     environment = folder / peer.name.replace(" + ", "-")
     python, mark = environment / "bin" / "python", environment / "installed.json"
     if mark.exists() and json.loads(mark.read_text("utf-8")) == list(peer.packages):
