@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from transformers import AutoConfig, Phi3ForCausalLM
 
+from core.instructions import can_run_loops
 from tests.benchmarks import factory
 from tests.benchmarks.bench import loaded_from
 from tests.benchmarks.peers import compare, process
@@ -108,7 +110,43 @@ def test_two_twins_are_carried_on_in_a_straight_line() -> None:
 
 def test_every_peer_has_its_script() -> None:
     assert all((process.HERE / peer.script).is_file() for peer in PEERS)
-    assert [peer.name for peer in PEERS if not peer.wants_twin] == ["transformers + bitsandbytes"]
+    ours = [peer.name for peer in PEERS if not peer.packages]
+    assert ours == ["ours with AVX2 alone"]
+    complete = [peer.name for peer in PEERS if not peer.wants_twin]
+    assert complete == ["transformers + bitsandbytes", *ours]
+
+
+def test_ours_answers_as_on_a_cpu_with_avx2_alone(tmp_path: Path) -> None:
+    folder = write_long_tiny_model(tmp_path / "tiny")
+    (peer,) = (peer for peer in PEERS if not peer.packages)
+    python = process.provide(peer, tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+    with running(peer, python, folder, 1) as ours:
+        for case in peer.cases:
+            times_ms = ours.reply_ms(12, 3, case)
+            assert len(times_ms) == 3
+            assert min(times_ms) > 0
+        assert ours.reply_ms(40, 1, "text")[0] > 0
+
+
+@pytest.mark.skipif(not can_run_loops(), reason="this CPU has no AVX2")
+def test_a_process_that_pretends_knows_no_newer_instructions() -> None:
+    code = f"""
+import sys
+sys.path[:0] = [{str(process.HERE)!r}, {str(process.HERE.parents[2])!r}]
+import with_fewer_instructions
+with_fewer_instructions.pretend()
+import torch
+from core.config import has_fast_bfloat16
+from core.instructions import can_run_loops
+from core.vector_code import cpu_features
+from core.vector_products import is_wide, largest_step
+newer = [name for name in cpu_features() if name.startswith(with_fewer_instructions.NEWER)]
+capability = torch.backends.cpu.get_cpu_capability()
+print([newer, capability, has_fast_bfloat16("cpu"), can_run_loops(), is_wide(), largest_step()])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[[], 'AVX2', False, True, False, 63]"
 
 
 def test_the_twin_is_the_decoder_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
