@@ -11,9 +11,10 @@ Source: the format as safetensors describes it.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -29,11 +30,13 @@ def aligned(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.clone() if tensor.data_ptr() % ALIGNMENT else tensor
 
 
-def save_aligned(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
+def save_aligned(tensors: Mapping[str, torch.Tensor], path: Path) -> str:
     """Write a safetensors file whose tensors begin at multiples of 64 bytes.
 
     Args:
         tensors: by name, on the CPU; each is written as bytes, for `seen_as`.
+    Returns:
+        The file's SHA-256, in hexadecimal digits.
     """
     header, end = {}, 0
     for name, tensor in tensors.items():
@@ -43,12 +46,20 @@ def save_aligned(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
     said = json.dumps(header).encode()
     before = struct.calcsize(BEFORE_HEADER)
     said = said.ljust(_filled(before + len(said)) - before)
+    digest = hashlib.sha256()
     with path.open("wb") as file:
-        file.write(struct.pack(BEFORE_HEADER, len(said)) + said)
-        for tensor in tensors.values():
-            numbers = tensor.contiguous().flatten().view(torch.uint8)
-            file.write(numbers.numpy().data)
-            file.write(bytes(_filled(tensor.nbytes) - tensor.nbytes))
+        for part in _parts(struct.pack(BEFORE_HEADER, len(said)) + said, tensors.values()):
+            file.write(part)
+            digest.update(part)
+    return digest.hexdigest()
+
+
+def _parts(header: bytes, tensors: Iterable[torch.Tensor]) -> Iterator[bytes | memoryview]:
+    """What a file holds, one after the other."""
+    yield header
+    for tensor in tensors:
+        yield tensor.contiguous().flatten().view(torch.uint8).numpy().data
+        yield bytes(_filled(tensor.nbytes) - tensor.nbytes)
 
 
 def seen_as(written: torch.Tensor, dtype: torch.dtype, shape: Sequence[int]) -> torch.Tensor:

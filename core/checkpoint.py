@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Final, get_args
 
 import torch
-from safetensors import SafetensorError, safe_open
 from transformers import Phi4MultimodalConfig, Phi4MultimodalForCausalLM
 
 from core.architecture import Layout, Shapes, layout_of, read_architecture, read_json
@@ -29,32 +28,13 @@ from core.key_map import (
     peft_lora_key,
 )
 from core.router import AdapterName
+from core.stored_tensor import StoredTensor, stored_tensors
 
 _INDEX_FILE: Final = "model.safetensors.index.json"
 _SINGLE_FILE: Final = "model.safetensors"
 _ADAPTER_FILE: Final = "adapter_model.safetensors"
 _SIGLIP: Final = f"{IMAGE}img_processor."
 _NUM_NAMED: Final = 3  # so many tensors are named in an error, the rest are counted
-
-
-@dataclass(frozen=True)
-class StoredTensor:
-    """Where one tensor lies.
-
-    Args:
-        file: an open safetensors file (memory-mapped).
-        key: the tensor's name inside it.
-        shape: its shape.
-    """
-
-    file: Any
-    key: str
-    shape: tuple[int, ...]
-
-    def read(self) -> torch.Tensor:
-        """The tensor as stored; its pages are read when they are touched."""
-        tensor: torch.Tensor = self.file.get_tensor(self.key)
-        return tensor
 
 
 @dataclass(frozen=True)
@@ -143,16 +123,7 @@ def _read_file(path: Path) -> dict[str, StoredTensor]:
         raise BadModelError(
             f"{path.parent} lacks the file {path.name}: download the model folder again."
         )
-    try:
-        file = safe_open(path, framework="pt")
-        keys = list(file.keys())
-        return {key: StoredTensor(file, key, _shape_of(file, key)) for key in keys}
-    except (SafetensorError, OSError, ValueError):
-        raise BadModelError(f"{path} is damaged or half-written: download it again.") from None
-
-
-def _shape_of(file: Any, key: str) -> tuple[int, ...]:
-    return tuple(file.get_slice(key).get_shape())
+    return stored_tensors(path)
 
 
 # --------------------------------------------------------------------------- adapters

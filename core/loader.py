@@ -30,13 +30,13 @@ from core.model import Model
 from core.nf4_weight import fits_nf4, is_nf4_quick
 from core.prepared import (
     DAMAGE,
-    Recorder,
     is_short_of_something,
     open_prepared,
     prepared_folder,
     remove_damaged,
 )
 from core.quantize import Weight
+from core.recorder import Recorder
 from core.rope import Rope
 from core.router import AdapterName
 from core.sources import CheckpointSource, Source
@@ -190,8 +190,8 @@ class _Loader:
         return tensor
 
     def _placed(self, tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-        """On the device and in a type; a copy of its own where the file may be rewritten."""
-        return tensor.to(self._device, dtype, copy=not self._source.is_lasting)
+        """On the device and in a type."""
+        return tensor.to(self._device, dtype)
 
     def _count(self, num_tensors: int) -> None:
         self._num_done += num_tensors

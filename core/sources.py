@@ -25,10 +25,6 @@ ENCODER_LEAST_NUMBERS: Final = 2**20
 class Source(Protocol):
     """Gives pieces by name, one at a time."""
 
-    @property
-    def is_lasting(self) -> bool:
-        """Whether its tensors may be used where they lie: their files are never rewritten."""
-
     def tensor(self, name: str) -> torch.Tensor:
         """A tensor by native name, as it is stored."""
 
@@ -52,8 +48,6 @@ class CheckpointSource:
         checkpoint: the opened folder.
         options: nothing left on "auto".
     """
-
-    is_lasting = False
 
     def __init__(self, checkpoint: Checkpoint, options: ModelOptions) -> None:
         self._checkpoint = checkpoint

@@ -13,7 +13,7 @@ import pytest
 import torch
 from transformers import Phi4MultimodalConfig
 
-from core import loader, prepared, sources
+from core import loader, prepared, recorder, sources
 from core.config import ModelOptions, Quantization
 from core.encoders import AudioEncoder, TensorReader, WeightReader
 from core.loader import load_model
@@ -34,7 +34,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(loader, "SMALL_MODEL", 0)
     monkeypatch.setattr(loader, "LARGE_VOCABULARY", 0)
-    monkeypatch.setattr(prepared, "FILE_BYTES", 50_000)  # so that there are several files
+    monkeypatch.setattr(recorder, "FILE_BYTES", 50_000)  # so that there are several files
     return tmp_path / "cache"
 
 
@@ -68,6 +68,33 @@ def test_the_second_start_packs_nothing_and_computes_the_same(
     request.getfixturevalue("never_packs")
     again = load_model(folder, options)
     assert all(torch.equal(logits(again, mode), wanted[mode]) for mode in InputMode)
+
+
+def files_mapped_at(address: int) -> list[str]:
+    """Files that lie in this process' memory at an address."""
+    found = []
+    for line in Path("/proc/self/maps").read_text("utf-8").splitlines():
+        span, *_, name = line.split()
+        first, end = (int(number, 16) for number in span.split("-"))
+        if first <= address < end and "/" in name:
+            found.append(name)
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="only Linux tells")
+@pytest.mark.parametrize("start", ["first", "next"])
+def test_pieces_lie_in_the_files_from_the_first_start_on(native_folder: Path, start: str) -> None:
+    options = ModelOptions("bfloat16", "nf4", "cpu")
+    if start == "next":
+        load_model(native_folder, options)
+    model = load_model(native_folder, options)
+    linears = [layer.down_proj for layer in model._decoder.layers]
+    weights = [linear.base for linear in linears]
+    weights += [lora.up for linear in linears for lora in linear.loras.values()]
+    assert weights
+    for tensor in (part for weight in weights for part in weight.stored()[1].values()):
+        (file,) = files_mapped_at(tensor.data_ptr())
+        assert "pieces-" in file
 
 
 def test_the_progress_ends_at_the_same_number(native_folder: Path) -> None:
@@ -257,7 +284,7 @@ def test_without_room_the_model_loads_all_the_same(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(prepared, "save_aligned", fail)
+        patch.setattr(recorder, "save_aligned", fail)
         ours = logits(load_model(native_folder, OPTIONS))
     assert "Make room there, or set XDG_CACHE_HOME" in caplog.text
     assert list(prepared_home().iterdir()) == []
