@@ -23,6 +23,7 @@ from core.checkpoint import Checkpoint, open_checkpoint
 from core.config import ModelOptions
 from core.decoder import Decoder, DecoderLayer
 from core.encoders import AudioEncoder, VisionEncoder
+from core.freed_memory import give_back
 from core.head import LARGE_VOCABULARY, ExactHead, Head, TwoStageHead
 from core.int4_weight import has_fast_int4_cpu
 from core.key_map import DECODER_LINEARS, LoraKey
@@ -83,6 +84,7 @@ def load_model(folder: Path, options: ModelOptions, progress: Progress | None = 
         recorder.discard()
         raise
     recorder.finish()
+    give_back()
     return model
 
 
