@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 import time
 import uuid
@@ -165,7 +166,8 @@ class Recorder:
         path, tensors, digest = self._in_writing
         self._files[path.name] = digest.result()
         self._in_writing = None
-        _use_in_place(tensors, path)
+        if os.name != "nt":  # Windows lets nobody move a folder whose files are in use
+            _use_in_place(tensors, path)
 
     @contextmanager
     def _or_give_up(self) -> Iterator[None]:
