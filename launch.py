@@ -267,6 +267,8 @@ def run_bench(arguments: list[str]) -> int:
     return run_benchmark(ROOT, arguments)
 
 
+RECIPE = ("run-time", "training")  # what commands install
+TESTS = (*RECIPE, "test")
 COMMANDS = {
     "serve": Command(
         "the chat app in your browser; what happens without a command",
@@ -277,30 +279,21 @@ COMMANDS = {
     "model": Command(
         "models on this computer: list, info, pull, prepare, remove", run_model, parse_model
     ),
-    "test": Command("every check and test", run_test, check_test, ("run-time", "training", "test")),
-    "train": Command(
-        "train the model that comes with Triad", run_train, accept_all, ("run-time", "training")
-    ),
-    "eval": Command(
-        "measure the model that comes with Triad", run_eval, accept_all, ("run-time", "training")
-    ),
-    "bench": Command(
-        "how fast models load and answer here",
-        run_bench,
-        accept_all,
-        ("run-time", "training", "test"),
-    ),
+    "test": Command("every check and test", run_test, check_test, TESTS),
+    "train": Command("train the model that comes with Triad", run_train, accept_all, RECIPE),
+    "eval": Command("measure the model that comes with Triad", run_eval, accept_all, RECIPE),
+    "bench": Command("how fast models load and answer here", run_bench, accept_all, TESTS),
     "ablation": Command(
         "show what each adapter is for, and what fine-tuning would have cost",
         run_ablation,
         accept_all,
-        ("run-time", "training"),
+        RECIPE,
     ),
     "world": Command(
         "write held-out questions with pictures, clips and answers, to test any model with",
         run_world,
         accept_all,
-        ("run-time", "training"),
+        RECIPE,
     ),
 }
 
