@@ -1,7 +1,8 @@
 """Memory that was freed, back to the system.
 
-glibc keeps what lies below something that is still in use, for the next time; after packing a large
-model that is gigabytes. Leaves out: what is freed.
+glibc keeps what lies below something that is still in use, for the next time: gigabytes after a
+large model was packed, and the holes that a training's batches of ever new shapes leave.
+Leaves out: what is freed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Keeps a copy of each piece that a model is loaded from, as the prepared model of the next start.
 
 Pieces are collected, written together in a thread beside the packing, and from then on used where
-they lie in the file: a start that packs needs no more memory than one that finds them packed.
+they lie in the file: a start that packs needs memory for a file's pieces, not for the model's.
 Leaves out: what a prepared model is and how it is opened (prepared.py).
 """
 

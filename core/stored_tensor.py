@@ -19,9 +19,9 @@ from typing import Any, Final
 import torch
 from safetensors import SafetensorError, safe_open
 
+from core.aligned import BEFORE_HEADER
 from core.errors import BadModelError
 
-BEFORE_HEADER: Final = "<Q"  # its length
 DTYPES: Final = {
     "BOOL": torch.bool,
     "U8": torch.uint8,

@@ -6,8 +6,6 @@ that a resumed run sees what an unbroken one would have seen.
 
 from __future__ import annotations
 
-import ctypes
-import ctypes.util
 import json
 import math
 import sys
@@ -25,6 +23,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from core.errors import BadModelError
+from core.freed_memory import give_back
 from core.training.optimizers import make_optimizers, restore_state, state_tensors
 from core.training.pace import Pace
 
@@ -120,7 +119,7 @@ def learn(stage: Stage, folder: Path, limit_s: float = math.inf) -> dict[str, fl
                 schedule.num_steps = int(min(num_planned, num_possible))
             reported = now
             _report(stage, step, history[-1][1], step_s)
-            _give_back_memory()
+            give_back()
         if now - saved > CHECKPOINT_EVERY_S:
             saved = now
             _save(stage, optimizers, checkpoint, step, history, num_planned)
@@ -160,15 +159,6 @@ def is_finished(stage: Stage, folder: Path) -> bool:
         return False
     record: dict[str, Any] = json.loads(path.read_text())
     return bool(record["num_planned"] == stage.schedule.num_steps)
-
-
-def _give_back_memory() -> None:
-    """Hand freed memory back: batches of ever new shapes leave holes that glibc keeps otherwise."""
-    if sys.platform == "linux":
-        libc = ctypes.CDLL(ctypes.util.find_library("c"))
-        trim = getattr(libc, "malloc_trim", None)  # glibc's own
-        if trim is not None:
-            trim(0)
 
 
 def _save(

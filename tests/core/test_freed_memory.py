@@ -37,5 +37,12 @@ def test_memory_that_was_freed_goes_back() -> None:
 
 
 def test_a_c_library_that_cannot_be_asked_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(freed_memory, "CDLL", lambda _: object())
+    asked: list[object] = []
+
+    def without_it(name: object) -> object:
+        asked.append(name)
+        return object()
+
+    monkeypatch.setattr(freed_memory, "CDLL", without_it)
     freed_memory.give_back()
+    assert asked == [None]
