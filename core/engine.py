@@ -8,6 +8,7 @@ Leaves out: what the decoder is fed (feeding.py), and what earlier turns left in
 
 from __future__ import annotations
 
+import atexit
 import logging
 import threading
 import time
@@ -84,6 +85,8 @@ class Engine:
         self._feeder = Feeder(model, self._options.prefill_chunk_tokens, self._options.drafts)
         self._worker = threading.Thread(target=self._work, name="engine", daemon=True)
         self._worker.start()
+        # A thread that still decodes while Python is taken down takes the process with it.
+        atexit.register(self.close)
 
     @property
     def is_open(self) -> bool:
@@ -125,6 +128,7 @@ class Engine:
 
     def close(self) -> None:
         """Cancel everything under way and end the worker."""
+        atexit.unregister(self.close)
         self._queue.close()
         self._worker.join()
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +25,19 @@ from tests.core.conftest import EXACT
 from tests.tiny_checkpoint import ROPE_MAX
 from tests.tiny_tokenizer import write_tiny_tokenizer
 
+ROOT = Path(__file__).resolve().parents[2]
+LEFT_OPEN = """
+from core.assistant import open_assistant
+from core.config import ModelOptions
+from core.events import TextDelta
+from core.messages import Conversation, Message, Role, TextPart
+
+assistant = open_assistant(None, ModelOptions())
+asked = Conversation((Message(Role.USER, (TextPart("Count from 1 to 60."),)),))
+list(assistant.submit(asked).events())  # by now the loops are compiled
+first, *_ = [assistant.submit(asked) for _ in range(4)]
+next(event for event in first.events() if isinstance(event, TextDelta))
+"""
 SHORT = SamplingOptions(max_new_tokens=3)
 PICTURE = ImagePart(media.picture_file(media.picture(40, 30)))
 SOUND = AudioPart(media.sound_file(media.tone(0.3)))
@@ -170,3 +185,8 @@ def sentence_for(model: str) -> str:
     assert "\n" not in sentence
     assert sentence.endswith(".")
     return sentence
+
+
+def test_a_script_may_end_amid_replies() -> None:
+    ended = subprocess.run([sys.executable, "-c", LEFT_OPEN], cwd=ROOT, capture_output=True)
+    assert ended.returncode == 0, ended.stderr.decode()
