@@ -2,14 +2,15 @@
 
 A scene is told as the replies tell it, or in short, without its number of shapes and with every
 shape's words in some order of their own: that is how the vision encoder's tokens tell it. Then
-come questions, several about one scene: what is asked for must be found among the rest.
+come questions, several about one scene: what is asked for must be found among the rest. What is
+told as seen is answered as a picture is: what is found first, and then what follows from it.
 Leaves out: scenes and their questions (scenes.py, picture_pairs.py).
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Final
@@ -17,13 +18,14 @@ from typing import Final
 from core.training.exchange import Exchange, Split, Told
 from core.training.items import PLACES, Item, Scene, describe
 from core.training.picture_pairs import ask_about_two
-from core.training.scenes import ask_about, sample_scene
+from core.training.scenes import ask_about, ask_to_look_up, sample_scene
 
 IN_SHORT_SHARE: Final = 0.6  # of the scenes with shapes
 FOLLOW_UPS: Final = (0, 1, 3, 5)
 FOLLOW_UPS_OF_TWO: Final = (0, 1, 2)
 NO_FOLLOW_UPS: Final = (0,)
 CASES: Final = (str.lower, str.upper)  # of letters told one by one
+SEEN: Final = "Seen"
 SMALL_WORDS: Final = ("at", "the", "on", "in")
 InWords = tuple[str, tuple[Told, ...]]  # what is told, and where in it each shape is
 Telling = tuple[InWords, Callable[[random.Random], Exchange]]  # and what is asked about it
@@ -50,6 +52,28 @@ def described_pair(rng: random.Random, split: Split) -> tuple[Exchange, ...]:
     return _asked(rng, split, tell, FOLLOW_UPS_OF_TWO)
 
 
+def seen_picture(rng: random.Random, split: Split) -> tuple[Exchange, ...]:
+    """A scene of shapes told as seen, and questions that are answered as a picture's are."""
+
+    def tell() -> Telling:
+        scene = _scene_of_shapes(rng)
+        ask = rng.choice((ask_about, ask_to_look_up))
+        return _told_in_short(rng, scene, SEEN), partial(ask, scene=scene)
+
+    return _asked(rng, split, tell, FOLLOW_UPS)
+
+
+def seen_pair(rng: random.Random, split: Split) -> tuple[Exchange, ...]:
+    """Two scenes of shapes told as seen, and questions answered as those about pictures are."""
+
+    def tell() -> Telling:
+        first, second = _scene_of_shapes(rng), _scene_of_shapes(rng)
+        seen = (_told_in_short(rng, scene, SEEN, i) for i, scene in enumerate((first, second)))
+        return _one_after_another(*seen), partial(ask_about_two, first=first, second=second)
+
+    return _asked(rng, split, tell, FOLLOW_UPS_OF_TWO)
+
+
 def spelled_out(rng: random.Random, split: Split) -> tuple[Exchange, ...]:
     """A printed word told by its letters: what the eye finds before it is a word."""
 
@@ -69,17 +93,30 @@ def told(rng: random.Random, scene: Scene, picture: int = 0) -> InWords:
     Args:
         picture: the scene's number among those that are told.
     """
-    if scene.word or rng.random() >= IN_SHORT_SHARE:
-        said = describe(scene)
-        shapes = [f"{item.name} {PLACES[item.place]}" for item in scene.items]
-    else:
-        shapes = [_in_short(rng, item) for item in scene.items]
-        said = f"Picture: {', '.join(shapes)}."
+    if not scene.word and rng.random() < IN_SHORT_SHARE:
+        return _told_in_short(rng, scene, "Picture", picture)
+    shapes = [f"{item.name} {PLACES[item.place]}" for item in scene.items]
+    return _with_places(describe(scene), scene, shapes, picture)
+
+
+def _told_in_short(rng: random.Random, scene: Scene, opening: str, picture: int = 0) -> InWords:
+    shapes = [_in_short(rng, item) for item in scene.items]
+    return _with_places(f"{opening}: {', '.join(shapes)}.", scene, shapes, picture)
+
+
+def _with_places(said: str, scene: Scene, shapes: Sequence[str], picture: int) -> InWords:
+    """What is said, and where in it each shape of the scene is told, in the scene's order."""
     found: list[Told] = []
     for item, shape in zip(scene.items, shapes, strict=True):
         start = said.index(shape, found[-1].end if found else 0)
         found.append(Told((picture, item.place), start, start + len(shape)))
     return said, tuple(found)
+
+
+def _scene_of_shapes(rng: random.Random) -> Scene:
+    while not (scene := sample_scene(rng)).items:
+        pass
+    return scene
 
 
 def _in_short(rng: random.Random, item: Item) -> str:

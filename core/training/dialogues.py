@@ -12,7 +12,13 @@ from functools import partial
 from typing import Final
 
 from core.training.counting import number_of_colour
-from core.training.described import described_pair, described_picture, spelled_out
+from core.training.described import (
+    described_pair,
+    described_picture,
+    seen_pair,
+    seen_picture,
+    spelled_out,
+)
 from core.training.exchange import Exchange, Look, Split, Told
 from core.training.items import COLOURS, Scene
 from core.training.memory import is_told, sample_chain
@@ -172,14 +178,16 @@ TRANSLATE_TYPED: Final = (
 # Each kind of dialogue, and how often it is had.
 _MAKERS: Final[tuple[tuple[Callable[[random.Random, Split], tuple[Turn, ...]], int], ...]] = (
     (_one, 24),
-    (_worked_out, 56),
+    (_worked_out, 52),
     (_several, 6),
     (chain_turns, 7),
-    (partial(_described, described_picture), 45),
-    (partial(_described, described_pair), 22),
-    (partial(_described, spelled_out), 12),
-    (_repeat, 3),
-    (_translated, 28),
+    (partial(_described, described_picture), 10),
+    (partial(_described, described_pair), 5),
+    (partial(_described, seen_picture), 16),
+    (partial(_described, seen_pair), 7),
+    (partial(_described, spelled_out), 8),
+    (_repeat, 6),
+    (_translated, 120),
 )
 
 

@@ -16,14 +16,18 @@ from core.training.described import (
     SMALL_WORDS,
     described_pair,
     described_picture,
+    seen_pair,
+    seen_picture,
     spelled_out,
     told,
 )
 from core.training.exchange import Exchange, Split, is_held_out
 from core.training.items import COLOURS, PLACES, SHAPES, SIZES, Item, Scene, describe
-from core.training.scenes import sample_scene
+from core.training.picture_pairs import ask_about_two
+from core.training.scenes import ask_about, ask_to_look_up, sample_scene
 
 SPLITS: tuple[Split, ...] = ("train", "held_out")
+SHORT = ("Picture: ", "Seen: ")
 SCENE = Scene((Item("star", "red", "large", 3), Item("ring", "blue", "small", 4)), "", seed=1)
 
 
@@ -34,7 +38,7 @@ def in_short(place: str) -> str:
 def read_in_short(telling: str) -> tuple[Item, ...]:
     """The shapes of "Picture: red large ..., ...", each of their words told once."""
     items = []
-    for one in telling.removeprefix("Picture: ").removesuffix(".").split(", "):
+    for one in telling.split(": ", 1)[1].removesuffix(".").split(", "):
         words = one.split()
         (shape,), (colour,), (size,) = (
             [word for word in words if word in known] for known in (SHAPES, COLOURS, SIZES)
@@ -83,7 +87,9 @@ def test_the_words_of_a_shape_come_in_every_order() -> None:
 
 
 @pytest.mark.parametrize("split", SPLITS)
-@pytest.mark.parametrize("make", [described_picture, described_pair, spelled_out])
+@pytest.mark.parametrize(
+    "make", [described_picture, described_pair, seen_picture, seen_pair, spelled_out]
+)
 def test_the_first_question_is_of_the_split(
     make: Callable[[random.Random, Split], tuple[Exchange, ...]], split: Split
 ) -> None:
@@ -94,33 +100,38 @@ def test_the_first_question_is_of_the_split(
 
 
 @pytest.mark.parametrize(
-    ("make", "asked", "nums"),
+    ("make", "asked", "nums", "is_seen"),
     [
-        (described_picture, "ask_about", FOLLOW_UPS),
-        (described_pair, "ask_about_two", FOLLOW_UPS_OF_TWO),
+        (described_picture, ("ask_about",), FOLLOW_UPS, False),
+        (described_pair, ("ask_about_two",), FOLLOW_UPS_OF_TWO, False),
+        (seen_picture, ("ask_about", "ask_to_look_up"), FOLLOW_UPS, True),
+        (seen_pair, ("ask_about_two",), FOLLOW_UPS_OF_TWO, True),
     ],
 )
 def test_all_questions_are_about_what_was_told(
     make: Callable[[random.Random, Split], tuple[Exchange, ...]],
-    asked: str,
+    asked: tuple[str, ...],
     nums: tuple[int, ...],
+    is_seen: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Also when nothing of a scene is of the split: then another one is told."""
     about: list[tuple[Scene, ...]] = []
 
     def ask(_: random.Random, *one: Scene, is_told: bool = False, **named: Scene) -> Exchange:
-        assert is_told
+        assert is_told != is_seen
         about.append((*one, *named.values()))
         return Exchange("", f"Question {len(about)}?", f"Question {len(about)}?", "")
 
-    monkeypatch.setattr(described, asked, ask)
+    for name in asked:
+        monkeypatch.setattr(described, name, ask)
     rng, lengths = random.Random(3), Counter[int]()
     for _ in range(300):
         first, *others = make(rng, "held_out")
         shown = about[-1 - len(others)]
         assert set(about[-1 - len(others) :]) == {shown}
         assert not any("shape" in other.question for other in others)
+        assert first.question.startswith("Seen: ") or not is_seen
         check_told(first.question, shown)
         lengths[len(others)] += 1
     assert set(lengths) == set(nums)
@@ -130,13 +141,43 @@ def check_told(question: str, shown: tuple[Scene, ...]) -> None:
     """The question has the scenes before it, one after the other."""
     rest = question
     for scene in shown:
-        if rest.startswith("Picture: "):
+        if rest.startswith(SHORT):
             telling, rest = rest.split(". ", 1)
             assert read_in_short(f"{telling}.") == scene.items
         else:
             assert rest.startswith(f"{describe(scene)} ")
             rest = rest.removeprefix(f"{describe(scene)} ")
     assert rest.startswith("Question ")
+
+
+def scenes_in(telling: str, opening: str) -> tuple[list[Scene], str]:
+    """The scenes that are told in short at the beginning, and the question behind them."""
+    *told_of, question = telling.split(". ")
+    assert all(each.startswith(opening) for each in told_of)
+    return [Scene(read_in_short(f"{each}."), "", seed=0) for each in told_of], question
+
+
+@pytest.mark.parametrize("make", [seen_picture, seen_pair])
+def test_what_is_seen_is_answered_as_a_picture_is(
+    make: Callable[[random.Random, Split], tuple[Exchange, ...]],
+) -> None:
+    """A picture's questions are drawn until one is the same: then so are its answer and looks."""
+    rng, skills = random.Random(7), set[str]()
+    for _ in range(60):
+        first, *_ = make(rng, "train")
+        shown, question = scenes_in(first.question, "Seen: ")
+        while True:
+            if len(shown) == 2:
+                asked = ask_about_two(rng, *shown)
+            else:
+                asked = rng.choice((ask_about, ask_to_look_up))(rng, shown[0])
+            if asked.question == question:
+                break
+        assert (first.answer, first.looks) == (asked.answer, asked.looks)
+        skills.add(first.skill)
+    assert skills >= (
+        {"count", "is there", "compare"} if make is seen_picture else {"two pictures"}
+    )
 
 
 def test_letters_spell_the_word() -> None:
