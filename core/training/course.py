@@ -40,7 +40,7 @@ from core.training.learner import (
 from core.training.loop import Schedule, Stage
 from core.training.materials import Materials
 from core.training.nf4_base import base_matrices, is_of_base, round_to_nf4
-from core.training.spliced import Spliced
+from core.training.spliced import Sentence, Spliced
 from core.training.word_frames import frames_of_words
 
 NUM_VALIDATION: Final = 256
@@ -98,8 +98,8 @@ class Course:
         return RowEncoder(self.tokenizer, media)
 
     def _num_sound_tokens(self, split: Split, index: int) -> int:
-        if self.spliced and index in self.spliced:
-            return len(self.spliced[index].heard)
+        if sentence := self._spliced_sentence(index):
+            return len(sentence.heard)
         return -(-self.materials.clips(split).num_frames(index) // 8)
 
     def sound_encodings(self, split: Split) -> dict[int, torch.Tensor]:
@@ -114,11 +114,15 @@ class Course:
 
     def heard(self, split: Split, indices: Sequence[int]) -> dict[int, torch.Tensor]:
         """What the audio encoder hears in some clips and spliced sentences."""
-        spliced, clips = self.spliced, self.sound_encodings(split)
-        return {
-            index: spliced[index].heard if spliced and index in spliced else clips[index]
-            for index in indices
-        }
+        clips = self.sound_encodings(split)
+        sentences = {index: self._spliced_sentence(index) for index in indices}
+        return {index: it.heard if it else clips[index] for index, it in sentences.items()}
+
+    def _spliced_sentence(self, index: int) -> Sentence | None:
+        """The sentence with this number, where it is not a clip's."""
+        if self.spliced and index in self.spliced:
+            return self.spliced[index]
+        return None
 
     def splice(self, rng: random.Random, sentence: str) -> int | None:
         """Put a sentence together from the words of clips that are learned from.
@@ -135,8 +139,8 @@ class Course:
 
     def said(self, index: int) -> tuple[str, WordFrames] | None:
         """What a clip says, and where; None: it is too short for all its words."""
-        if self.spliced and index in self.spliced:
-            return self.spliced[index].spoken, self.spliced[index].frames
+        if sentence := self._spliced_sentence(index):
+            return sentence.spoken, sentence.frames
         frames = self._word_frames().get(index)
         if frames is None:
             return None

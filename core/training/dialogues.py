@@ -177,17 +177,17 @@ TRANSLATE_TYPED: Final = (
 )
 # Each kind of dialogue, and how often it is had.
 _MAKERS: Final[tuple[tuple[Callable[[random.Random, Split], tuple[Turn, ...]], int], ...]] = (
-    (_one, 24),
-    (_worked_out, 52),
-    (_several, 6),
-    (chain_turns, 7),
-    (partial(_described, described_picture), 10),
-    (partial(_described, described_pair), 5),
-    (partial(_described, seen_picture), 16),
-    (partial(_described, seen_pair), 7),
+    (_one, 30),
+    (_worked_out, 100),
+    (_several, 8),
+    (chain_turns, 10),
+    (partial(_described, described_picture), 8),
+    (partial(_described, described_pair), 4),
+    (partial(_described, seen_picture), 12),
+    (partial(_described, seen_pair), 5),
     (partial(_described, spelled_out), 8),
-    (_repeat, 6),
-    (_translated, 120),
+    (_repeat, 5),
+    (_translated, 90),
 )
 
 
