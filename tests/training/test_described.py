@@ -168,7 +168,7 @@ def test_what_is_seen_is_answered_as_a_picture_is(
         shown, question = scenes_in(first.question, "Seen: ")
         while True:
             if len(shown) == 2:
-                asked = ask_about_two(rng, *shown)
+                asked = ask_about_two(rng, shown[0], shown[1])
             else:
                 asked = rng.choice((ask_about, ask_to_look_up))(rng, shown[0])
             if asked.question == question:
