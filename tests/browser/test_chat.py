@@ -342,6 +342,7 @@ def test_two_tabs_stream_at_the_same_time(
     chat: ChatPage, context: BrowserContext, assistant: FakeAssistant
 ) -> None:
     assistant.script = lambda c: " ".join(f"{c.messages[-1].text}{i}" for i in range(400))
+    assistant.pause_s = 0.1  # neither may come to its end before it is looked at
     other = ChatPage(context.new_page(), chat.url).open()
     chat.send("left")
     other.send("right")
