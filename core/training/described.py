@@ -68,7 +68,7 @@ def seen_pair(rng: random.Random, split: Split) -> tuple[Exchange, ...]:
 
     def tell() -> Telling:
         first, second = _scene_of_shapes(rng), _scene_of_shapes(rng)
-        seen = (_told_in_short(rng, scene, SEEN, i) for i, scene in enumerate((first, second)))
+        seen = _told_in_short(rng, first, SEEN), _told_in_short(rng, second, SEEN, picture=1)
         return _one_after_another(*seen), partial(ask_about_two, first=first, second=second)
 
     return _asked(rng, split, tell, FOLLOW_UPS_OF_TWO)
@@ -114,8 +114,9 @@ def _with_places(said: str, scene: Scene, shapes: Sequence[str], picture: int) -
 
 
 def _scene_of_shapes(rng: random.Random) -> Scene:
-    while not (scene := sample_scene(rng)).items:
-        pass
+    scene = sample_scene(rng)
+    while not scene.items:
+        scene = sample_scene(rng)
     return scene
 
 

@@ -188,5 +188,6 @@ def sentence_for(model: str) -> str:
 
 
 def test_a_script_may_end_amid_replies() -> None:
-    ended = subprocess.run([sys.executable, "-c", LEFT_OPEN], cwd=ROOT, capture_output=True)
+    command = [sys.executable, "-c", LEFT_OPEN]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=300)  # or it hangs
     assert ended.returncode == 0, ended.stderr.decode()
