@@ -18,10 +18,11 @@ from audio.log_mel import MAX_MEL_HZ, NUM_MELS
 
 UNTOUCHED_SHARE: Final = 0.2  # of the clips
 STRETCHED_SHARE: Final = 0.5
-STRETCH: Final = (0.88, 1.18)  # of the frames
+STRETCH: Final = (0.85, 1.4)  # of the frames
 WARP: Final = (0.88, 1.12)
 WARP_TURN_HZ: Final = 4800.0  # above, the warp bends back so that the highest band stays
 NUM_KNOTS: Final = 7  # of a smooth curve over the bands
+BEND: Final = 1.2  # bands up or down, the standard deviation at a knot
 DECIBEL: Final = math.log(10) / 10  # in natural-log energy
 FRAMES_PER_SECOND: Final = 100
 
@@ -68,7 +69,18 @@ def warp(mels: torch.Tensor, lengths: torch.Tensor, rng: random.Random) -> torch
     Source: vocal tract length perturbation (Jaitly and Hinton, 2013).
     """
     factors = torch.tensor([rng.uniform(*WARP) for _ in range(len(mels))])
-    return torch.bmm(mels, _warp_matrices(factors).to(mels))
+    return torch.bmm(mels, _read_at(_warped_places(factors)).to(mels))
+
+
+def bend(mels: torch.Tensor, lengths: torch.Tensor, rng: random.Random) -> torch.Tensor:
+    """Other throats of the same length: one formant higher, another lower, smoothly between them.
+
+    The outermost bands stay, and bands keep their order.
+    """
+    bands = torch.arange(NUM_MELS) + BEND * _smooth_curves(len(mels), _generator(rng))
+    places = bands.cummax(1).values.clamp(0, NUM_MELS - 1)
+    places[:, 0], places[:, -1] = 0, NUM_MELS - 1
+    return torch.bmm(mels, _read_at(places).to(mels))
 
 
 def equalise(mels: torch.Tensor, lengths: torch.Tensor, rng: random.Random) -> torch.Tensor:
@@ -127,6 +139,7 @@ def mask(mels: torch.Tensor, lengths: torch.Tensor, rng: random.Random) -> torch
 # What happens to a clip that is not left as it is, in this order, and how often.
 EFFECTS: Final[tuple[tuple[Effect, float], ...]] = (
     (warp, 0.6),
+    (bend, 0.6),
     (equalise, 0.7),
     (reverberate, 0.25),
     (add_noise, 0.4),
@@ -134,8 +147,8 @@ EFFECTS: Final[tuple[tuple[Effect, float], ...]] = (
 )
 
 
-def _warp_matrices(factors: torch.Tensor) -> torch.Tensor:
-    """Mel bands -> warped mel bands: (num_clips, 80, 80), each column two weights that sum to 1."""
+def _warped_places(factors: torch.Tensor) -> torch.Tensor:
+    """Where each warped band is read: band numbers, (num_clips, 80)."""
     top = _mel_of(torch.tensor(MAX_MEL_HZ))
     mels = top * torch.arange(1, NUM_MELS + 1) / (NUM_MELS + 1)  # the bands' middles
     hertz = 700 * torch.expm1(mels / 1127)
@@ -143,9 +156,19 @@ def _warp_matrices(factors: torch.Tensor) -> torch.Tensor:
     turn = WARP_TURN_HZ / factors.clamp(min=1)
     above = MAX_MEL_HZ - (MAX_MEL_HZ - hertz) * (MAX_MEL_HZ - turn * factors) / (MAX_MEL_HZ - turn)
     source_hz = torch.where(hertz <= turn, hertz * factors, above)  # (num_clips, 80)
-    source = (_mel_of(source_hz) / top * (NUM_MELS + 1) - 1).clamp(0, NUM_MELS - 1)
+    return (_mel_of(source_hz) / top * (NUM_MELS + 1) - 1).clamp(0, NUM_MELS - 1)
+
+
+def _read_at(places: torch.Tensor) -> torch.Tensor:
+    """Mel bands -> bands read at places among them: each column two weights that sum to 1.
+
+    Args:
+        places: from 0 to 79, (num_clips, 80).
+    Returns:
+        (num_clips, 80, 80).
+    """
     bands = torch.arange(NUM_MELS)[None, :, None]
-    return (1 - (source[:, None] - bands).abs()).clamp(min=0)
+    return (1 - (places[:, None] - bands).abs()).clamp(min=0)
 
 
 def _mel_of(hertz: torch.Tensor) -> torch.Tensor:

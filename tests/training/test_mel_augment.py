@@ -100,6 +100,24 @@ def test_the_highest_band_stays_the_highest_in_a_warp() -> None:
     assert torch.allclose(warped[..., -1], torch.tensor(79.0), atol=0.5)
 
 
+def test_a_bend_moves_peaks_either_way_and_keeps_bands_in_order() -> None:
+    rising = torch.arange(NUM_MELS).float().expand(60, 1, NUM_MELS)
+    bent = mel_augment.bend(rising, torch.full((60,), 1), random.Random(0))[:, 0]
+    assert (bent.diff(dim=-1) >= -1e-4).all()
+    assert not bent[:, 0].any()
+    assert torch.allclose(bent[:, -1], torch.tensor(79.0))
+    moved = bent[:, 40] - 40
+    assert moved.min() < -1 < 1 < moved.max()
+    assert abs(moved.mean()) < 0.5
+    assert ((bent[:, 20] - 20) * (bent[:, 60] - 60) < 0).any()  # one up, another down
+
+
+def test_a_bend_leaves_an_even_spectrum_even() -> None:
+    even = torch.full((1, 3, NUM_MELS), 7.0)
+    bent = mel_augment.bend(even, torch.tensor([3]), random.Random(0))
+    assert torch.allclose(bent, even, atol=1e-4)
+
+
 def test_an_equaliser_leaves_silence_silent() -> None:
     mels, lengths = some_clips()
     varied = mel_augment.equalise(mels, lengths, random.Random(3))
