@@ -1,29 +1,27 @@
 """The media of the recipe, drawn and spoken once: pictures and clips as flat files on disk.
 
-Everything follows from the seed. A folder is complete when its `done.json` is there, so that a
-killed run is made again. Leaves out: what is learned from them (examples.py, stages.py).
+Everything follows from the seed. A folder is complete when its `done.json` is there; until then
+its chunks are kept, so that a killed run is gone on with. Leaves out: how chunks are made by all
+cores (chunks.py), and what is learned from media (examples.py, stages.py).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import random
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property, partial
 from itertools import count, islice
-from multiprocessing import get_context, parent_process
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final
 
 import numpy as np
-import torch
 from PIL import Image
 
-from audio.log_mel import log_mel
+from audio.log_mel import NUM_MELS, log_mel
+from core.training.chunks import Arrays, MakeChunk, Progress, make_chunks
 from core.training.draw import Drawing, draw, draw_practice
 from core.training.exchange import Exchange, Split
 from core.training.fonts import HELD_OUT_FACES, TRAINED_FACES
@@ -39,12 +37,7 @@ from core.training.word_drills import word_drill
 from core.training.world import LISTENED_TO, MAKERS, sample_spoken
 from vision.tiles import TileOptions, tile_picture
 
-Progress = Callable[[str, int, int], None]  # what is made, how many are done, of how many
-Made = TypeVar("Made")
-Drawn = dict[str, np.ndarray]  # the fields of Pictures
-MakePictures = Callable[[Split, int, int], Drawn]  # of a split, from one number to another
 VIEW: Final = TileOptions(crop_px=VIEW_PX, patch_px=PATCH_PX, max_crops=1)
-CHUNK: Final = 200
 # Words are learned by heart where each comes in one picture: shapes need fewer.
 WORD_PICTURES_SHARE: Final = 1.6  # as many pictures of nothing but words as there are pictures
 SHEETS_SHARE: Final = 0.5
@@ -74,7 +67,7 @@ def make_pictures(
     name: str,
     split: Split,
     num: int,
-    make: MakePictures,
+    make: MakeChunk,
     progress: Progress,
     first: int = 0,
 ) -> Pictures:
@@ -82,7 +75,7 @@ def make_pictures(
 
     Args:
         name: what they are, for the progress.
-        make: draws those from one number to another of a split.
+        make: draws those from one number to another of a split: the fields of Pictures.
         first: what `make` begins to count at; drawn from another number on, they are others.
     """
     done = folder / "done.json"
@@ -100,12 +93,17 @@ def make_pictures(
             key: np.lib.format.open_memmap(folder / f"{key}.npy", "w+", dtype, shape)
             for key, (shape, dtype) in shapes.items()
         }
-        for start, drawn in _in_pool(make, split, num, name, progress):
-            for key, values in drawn.items():
-                arrays[key][start : start + len(values)] = values
+        kept = _chunks_folder(folder, wanted)
+        start = 0
+        for path in make_chunks(kept, make, split, num, name, progress):
+            drawn = np.load(path)
+            for key, array in arrays.items():
+                array[start : start + len(drawn[key])] = drawn[key]
+            start += len(drawn["views"])
         for array in arrays.values():
             array.flush()
         done.write_text(json.dumps(wanted))
+        shutil.rmtree(kept)
     return Pictures(**{key: np.load(folder / f"{key}.npy", mmap_mode="r") for key in shapes})
 
 
@@ -119,26 +117,26 @@ def fingerprint(names: Iterable[str]) -> str:
     return hashlib.sha256(sources.encode()).hexdigest()
 
 
-def _draw_chunk(first: int, split: Split, start: int, stop: int) -> Drawn:
+def _draw_chunk(first: int, split: Split, start: int, stop: int) -> Arrays:
     return _draw_scenes(split, range(first + start, first + stop))
 
 
-def _word_chunk(numbers: Sequence[int], split: Split, start: int, stop: int) -> Drawn:
+def _word_chunk(numbers: Sequence[int], split: Split, start: int, stop: int) -> Arrays:
     return _draw_scenes(split, numbers[start:stop])
 
 
-def _draw_scenes(split: Split, numbers: Sequence[int]) -> Drawn:
+def _draw_scenes(split: Split, numbers: Sequence[int]) -> Arrays:
     faces = TRAINED_FACES if split == "train" else HELD_OUT_FACES
     return _arrays([draw(scene_at(split, number), faces) for number in numbers])
 
 
-def _sheet_chunk(first: int, split: Split, start: int, stop: int) -> Drawn:
+def _sheet_chunk(first: int, split: Split, start: int, stop: int) -> Arrays:
     faces = TRAINED_FACES if split == "train" else HELD_OUT_FACES
     numbers = range(first + start, first + stop)
     return _arrays([draw_practice(number, faces) for number in numbers])
 
 
-def _arrays(drawings: Sequence[Drawing]) -> Drawn:
+def _arrays(drawings: Sequence[Drawing]) -> Arrays:
     """Drawings as the fields of Pictures."""
     tiles = [tile_picture(Image.fromarray(drawing.picture), VIEW) for drawing in drawings]
     views = np.stack([tile.pixel_values[1].numpy() for tile in tiles])
@@ -166,14 +164,11 @@ def make_clips(
     if not (done.exists() and json.loads(done.read_text()) == wanted):
         done.unlink(missing_ok=True)  # what is there now is not done any more
         folder.mkdir(parents=True, exist_ok=True)
-        mels: list[np.ndarray] = []
+        kept = _chunks_folder(folder, wanted)
         speak = partial(_speak_chunk, scenes, first)
-        for _, spoken in _in_pool(speak, split, num, "clips", progress):
-            mels.extend(spoken)
-        starts = np.cumsum([0, *(len(mel) for mel in mels)])
-        np.save(folder / "frames.npy", np.concatenate(mels))
-        np.save(folder / "starts.npy", starts)
+        _join_clips(make_chunks(kept, speak, split, num, "clips", progress), folder)
         done.write_text(json.dumps(wanted))
+        shutil.rmtree(kept)
     frames = np.load(folder / "frames.npy", mmap_mode="r")
     return Clips(frames, np.load(folder / "starts.npy"), about)
 
@@ -220,44 +215,41 @@ def clip_waveform(group: VoiceGroup, key: str, spoken: str) -> np.ndarray:
     return speak(spoken, random.Random(f"voice-{group}-{key}"), group)
 
 
-def _speak_chunk(
-    scenes: range, first: int, split: Split, start: int, stop: int
-) -> list[np.ndarray]:
+def _speak_chunk(scenes: range, first: int, split: Split, start: int, stop: int) -> Arrays:
+    """The frames of some clips, one after the other, and how many each has."""
     numbers = range(first + start, first + stop)
     group: VoiceGroup = "trained" if split == "train" else "unseen voice"
-    return [
+    mels = [
         log_mel(clip_waveform(group, f"{number}", clip_at(split, number, scenes).spoken)).astype(
             np.float16
         )
         for number in numbers
     ]
+    return {"frames": np.concatenate(mels), "lengths": np.array([len(mel) for mel in mels])}
 
 
-def _in_pool(
-    make: Callable[[Split, int, int], Made], split: Split, num: int, name: str, progress: Progress
-) -> Iterator[tuple[int, Made]]:
-    starts = range(0, num, CHUNK)
-    # Spawned, not forked: a fork of a process with torch's threads can hang.
-    with ProcessPoolExecutor(mp_context=get_context("spawn"), initializer=_begin_worker) as pool:
-        futures = [pool.submit(make, split, start, min(start + CHUNK, num)) for start in starts]
-        for start, future in zip(starts, futures, strict=True):
-            yield start, future.result()
-            progress(f"{name} ({split})", min(start + CHUNK, num), num)
+def _join_clips(chunks: Sequence[Path], folder: Path) -> None:
+    """Write all chunks' clips as the files of Clips, a chunk at a time."""
+    starts = np.cumsum([0, *np.concatenate([np.load(path)["lengths"] for path in chunks])])
+    np.save(folder / "starts.npy", starts)
+    shape = int(starts[-1]), NUM_MELS
+    joined = np.lib.format.open_memmap(folder / "frames.npy", "w+", np.float16, shape)
+    place = 0
+    for path in chunks:
+        frames = np.load(path)["frames"]
+        joined[place : place + len(frames)] = frames
+        place += len(frames)
+    joined.flush()
 
 
-def _begin_worker() -> None:
-    """In a worker: one thread, as there is a worker a core; and leave when the recipe is killed,
-    instead of drawing on for nobody.
-    """
-    torch.set_num_threads(1)
-
-    def watch() -> None:
-        parent = parent_process()
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+def _chunks_folder(folder: Path, wanted: Mapping[str, Any]) -> Path:
+    """Where the chunks of these media are kept; those of other media are removed."""
+    digest = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()
+    kept = folder / f"chunks-{digest[:12]}"
+    for other in folder.glob("chunks-*"):
+        if other != kept:
+            shutil.rmtree(other)
+    return kept
 
 
 class Materials:

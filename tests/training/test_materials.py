@@ -6,14 +6,14 @@ import json
 import random
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from core.training import materials
+from core.training import chunks, materials
 from core.training.draw import draw
 from core.training.exchange import Split, is_held_out
 from core.training.fonts import HELD_OUT_FACES, TRAINED_FACES
@@ -35,6 +35,7 @@ from tests.training import needs_voices
 
 SCENES = range(50)
 SPLITS: tuple[Split, ...] = ("train", "held_out")
+MakeSpan = Callable[[range], range]
 
 
 def clips_of(split: Split, num: int = 600) -> list[Clip]:
@@ -99,13 +100,6 @@ def test_a_clip_is_what_its_kind_says(kind: ClipKind) -> None:
 # Files. Media are stood for by small ones: a tone for a voice, its seed's grey for a picture.
 
 
-def in_this_process(
-    make: Callable[[Split, int, int], Any], split: Split, num: int, name: str, progress: object
-) -> Iterator[tuple[int, Any]]:
-    for start in range(0, num, 7):
-        yield start, make(split, start, min(start + 7, num))
-
-
 def stand_in_voice(group: str, key: str, spoken: str) -> np.ndarray:
     times_s = np.arange(800 * len(spoken.split())) / 16_000
     return np.sin(2 * np.pi * (200 + len(group)) * times_s).astype(np.float32)
@@ -115,12 +109,15 @@ def stand_in_voice(group: str, key: str, spoken: str) -> np.ndarray:
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Media are made at once and without voices; lists what was made of them."""
     made: list[str] = []
+    make_chunks = chunks.make_chunks
 
-    def pool(*arguments: Any) -> Iterator[tuple[int, Any]]:
-        made.append(f"{arguments[3]} of {arguments[1]}")
-        return in_this_process(*arguments)
+    def make(*arguments: Any) -> list[Path]:
+        made.append(f"{arguments[4]} of {arguments[2]}")
+        return make_chunks(*arguments)
 
-    monkeypatch.setattr(materials, "_in_pool", pool)
+    monkeypatch.setattr(materials, "make_chunks", make)
+    monkeypatch.setattr(chunks, "CHUNK", 7)
+    monkeypatch.setattr(chunks, "_in_pool", map)
     monkeypatch.setattr(materials, "clip_waveform", stand_in_voice)
     return made
 
@@ -315,9 +312,81 @@ def test_media_that_a_killed_run_began_to_change_are_not_taken_for_the_old_ones(
 
     made_in(tmp_path).clips("train")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(materials, "_in_pool", killed)
+        patch.setattr(chunks, "_in_pool", killed)
         materials.make_clips(tmp_path / "clips-train", "train", 4, range(12), lambda *_: None)
     assert not (tmp_path / "clips-train" / "done.json").exists()
+
+
+@pytest.mark.parametrize("medium", ["clips", "pictures"])
+def test_a_killed_run_is_gone_on_with_at_the_chunk_where_it_was(
+    medium: str, tmp_path: Path, calls: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed_at_the_third(
+        make: Callable[[range], range], spans: Sequence[range]
+    ) -> Iterator[range]:
+        yield from map(make, spans[:2])
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(chunks, "_in_pool", killed_at_the_third)
+        getattr(made_in(tmp_path / "killed", 20, 20), medium)("train")
+    begun: list[range] = []
+
+    def counted(make: MakeSpan, spans: Sequence[range]) -> Iterator[range]:
+        begun.extend(spans)
+        return map(make, spans)
+
+    monkeypatch.setattr(chunks, "_in_pool", counted)
+    getattr(made_in(tmp_path / "killed", 20, 20), medium)("train")
+    assert begun == [range(14, 20)]
+    getattr(made_in(tmp_path / "whole", 20, 20), medium)("train")
+    gone_on, whole = (tmp_path / run / f"{medium}-train" for run in ("killed", "whole"))
+    assert bytes_of(gone_on) == bytes_of(whole)  # and no chunks are left
+
+
+def test_chunks_of_other_media_are_not_taken(
+    tmp_path: Path, calls: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(make: MakeSpan, spans: Sequence[range]) -> Iterator[range]:
+        yield make(spans[0])
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(chunks, "_in_pool", killed)
+        patch.setattr(materials, "fingerprint", lambda names: "another")
+        made_in(tmp_path / "changed").clips("train")
+    (kept,) = (tmp_path / "changed" / "clips-train").glob("chunks-*")
+    np.savez(kept / "0.npz", frames=np.zeros((1, 80), np.float16), lengths=np.array([1]))
+    made_in(tmp_path / "changed").clips("train")
+    made_in(tmp_path / "whole").clips("train")
+    changed, whole = (tmp_path / run / "clips-train" for run in ("changed", "whole"))
+    assert bytes_of(changed) == bytes_of(whole)
+
+
+def test_a_chunk_that_was_half_written_is_made_again(tmp_path: Path) -> None:
+    (tmp_path / "0.half.npz").write_bytes(b"half")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(chunks, "_in_pool", map)
+        (path,) = chunks.make_chunks(tmp_path, numbers, "train", 3, "numbers", lambda *_: None)
+    assert np.load(path)["all"].tolist() == [0, 1, 2]
+
+
+def numbers(split: Split, start: int, stop: int) -> chunks.Arrays:
+    """A chunk of numbers."""
+    return {"all": np.arange(start, stop)}
+
+
+def test_all_cores_make_chunks_and_say_how_many_are_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chunks, "CHUNK", 2)
+    told: list[tuple[str, int, int]] = []
+    paths = chunks.make_chunks(
+        tmp_path, numbers, "train", 5, "numbers", lambda *it: told.append(it)
+    )
+    made = [np.load(path)["all"].tolist() for path in paths]
+    assert [number for chunk in made for number in chunk] == [0, 1, 2, 3, 4]
+    assert told == [("numbers (train)", done, 5) for done in (2, 4, 5)]
 
 
 # Imported by what draws and speaks, and without a say in what comes out of it: how questions are
@@ -380,5 +449,6 @@ def test_worker_processes_make_what_this_process_makes(tmp_path: Path) -> None:
     done: list[tuple[str, int, int]] = []
     kept = Materials(tmp_path, 2, 2, 2, lambda *made: done.append(made)).clips("held_out")
     assert done == [("clips (held_out)", 2, 2)]
-    for index, mel in enumerate(materials._speak_chunk(range(2), 0, "held_out", 0, 2)):
-        assert np.array_equal(kept.log_mel(index), mel)
+    made = materials._speak_chunk(range(2), 0, "held_out", 0, 2)
+    assert np.array_equal(kept.frames, made["frames"])
+    assert [kept.num_frames(index) for index in range(2)] == made["lengths"].tolist()

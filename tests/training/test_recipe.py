@@ -106,7 +106,7 @@ def test_a_finished_run_started_again_writes_the_same_model(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = (run.out / "model.safetensors").read_bytes()
-    monkeypatch.setattr("core.training.materials._in_pool", None)  # nothing is drawn again
+    monkeypatch.setattr("core.training.materials.make_chunks", None)  # nothing is drawn again
     again = run.out.with_name("again")
     assert main(["all", "--work", str(run.work), "--out", str(again), *BARE]) == 0
     assert (again / "model.safetensors").read_bytes() == first
