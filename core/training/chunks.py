@@ -37,7 +37,7 @@ def make_chunks(
         num: of media, from 0 on.
         name: what they are, for the progress.
     Returns:
-        The chunks in order, as NumPy's archives of arrays.
+        The chunks in order; `read_chunk` reads them.
     """
     folder.mkdir(parents=True, exist_ok=True)
     spans = [range(start, min(start + CHUNK, num)) for start in range(0, num, CHUNK)]
@@ -47,6 +47,12 @@ def make_chunks(
         num_done += len(made)
         progress(f"{name} ({split})", num_done, num)
     return [_path(folder, span) for span in spans]
+
+
+def read_chunk(path: Path, *names: str) -> Arrays:
+    """The arrays of a chunk, or those of these names alone."""
+    with np.load(path) as chunk:
+        return {name: chunk[name] for name in names or chunk.files}
 
 
 def _path(folder: Path, span: range) -> Path:

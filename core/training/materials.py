@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 
 from audio.log_mel import NUM_MELS, log_mel
-from core.training.chunks import Arrays, MakeChunk, Progress, make_chunks
+from core.training.chunks import Arrays, MakeChunk, Progress, make_chunks, read_chunk
 from core.training.draw import Drawing, draw, draw_practice
 from core.training.exchange import Exchange, Split
 from core.training.fonts import HELD_OUT_FACES, TRAINED_FACES
@@ -96,10 +96,11 @@ def make_pictures(
         kept = _chunks_folder(folder, wanted)
         start = 0
         for path in make_chunks(kept, make, split, num, name, progress):
-            drawn = np.load(path)
+            drawn = read_chunk(path)
+            stop = start + len(drawn["views"])
             for key, array in arrays.items():
-                array[start : start + len(drawn[key])] = drawn[key]
-            start += len(drawn["views"])
+                array[start:stop] = drawn[key]
+            start = stop
         for array in arrays.values():
             array.flush()
         done.write_text(json.dumps(wanted))
@@ -230,13 +231,14 @@ def _speak_chunk(scenes: range, first: int, split: Split, start: int, stop: int)
 
 def _join_clips(chunks: Sequence[Path], folder: Path) -> None:
     """Write all chunks' clips as the files of Clips, a chunk at a time."""
-    starts = np.cumsum([0, *np.concatenate([np.load(path)["lengths"] for path in chunks])])
+    lengths = [read_chunk(path, "lengths")["lengths"] for path in chunks]
+    starts = np.cumsum([0, *np.concatenate(lengths)])
     np.save(folder / "starts.npy", starts)
     shape = int(starts[-1]), NUM_MELS
     joined = np.lib.format.open_memmap(folder / "frames.npy", "w+", np.float16, shape)
     place = 0
     for path in chunks:
-        frames = np.load(path)["frames"]
+        frames = read_chunk(path)["frames"]
         joined[place : place + len(frames)] = frames
         place += len(frames)
     joined.flush()

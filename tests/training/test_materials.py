@@ -368,7 +368,7 @@ def test_a_chunk_that_was_half_written_is_made_again(tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(chunks, "_in_pool", map)
         (path,) = chunks.make_chunks(tmp_path, numbers, "train", 3, "numbers", lambda *_: None)
-    assert np.load(path)["all"].tolist() == [0, 1, 2]
+    assert chunks.read_chunk(path)["all"].tolist() == [0, 1, 2]
 
 
 def numbers(split: Split, start: int, stop: int) -> chunks.Arrays:
@@ -384,7 +384,7 @@ def test_all_cores_make_chunks_and_say_how_many_are_done(
     paths = chunks.make_chunks(
         tmp_path, numbers, "train", 5, "numbers", lambda *it: told.append(it)
     )
-    made = [np.load(path)["all"].tolist() for path in paths]
+    made = [chunks.read_chunk(path)["all"].tolist() for path in paths]
     assert [number for chunk in made for number in chunk] == [0, 1, 2, 3, 4]
     assert told == [("numbers (train)", done, 5) for done in (2, 4, 5)]
 
