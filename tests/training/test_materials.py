@@ -321,9 +321,7 @@ def test_media_that_a_killed_run_began_to_change_are_not_taken_for_the_old_ones(
 def test_a_killed_run_is_gone_on_with_at_the_chunk_where_it_was(
     medium: str, tmp_path: Path, calls: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def killed_at_the_third(
-        make: Callable[[range], range], spans: Sequence[range]
-    ) -> Iterator[range]:
+    def killed_at_the_third(make: MakeSpan, spans: Sequence[range]) -> Iterator[range]:
         yield from map(make, spans[:2])
         raise KeyboardInterrupt
 
@@ -363,11 +361,12 @@ def test_chunks_of_other_media_are_not_taken(
     assert bytes_of(changed) == bytes_of(whole)
 
 
-def test_a_chunk_that_was_half_written_is_made_again(tmp_path: Path) -> None:
+def test_a_chunk_that_was_half_written_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "0.half.npz").write_bytes(b"half")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(chunks, "_in_pool", map)
-        (path,) = chunks.make_chunks(tmp_path, numbers, "train", 3, "numbers", lambda *_: None)
+    monkeypatch.setattr(chunks, "_in_pool", map)
+    (path,) = chunks.make_chunks(tmp_path, numbers, "train", 3, "numbers", lambda *_: None)
     assert chunks.read_chunk(path)["all"].tolist() == [0, 1, 2]
 
 
