@@ -86,6 +86,7 @@ def make_pictures(
         "characters": ((num, NUM_PATCHES, 2 * NUM_PATCHES), np.uint8),
     }
     wanted = {"num": num, "first": first, "made_by": fingerprint(DRAWN_BY)}
+    kept = _chunks_folder(folder, wanted)
     if not (done.exists() and json.loads(done.read_text()) == wanted):
         done.unlink(missing_ok=True)  # what is there now is not done any more
         folder.mkdir(parents=True, exist_ok=True)
@@ -93,7 +94,6 @@ def make_pictures(
             key: np.lib.format.open_memmap(folder / f"{key}.npy", "w+", dtype, shape)
             for key, (shape, dtype) in shapes.items()
         }
-        kept = _chunks_folder(folder, wanted)
         start = 0
         for path in make_chunks(kept, make, split, num, name, progress):
             drawn = read_chunk(path)
@@ -104,7 +104,7 @@ def make_pictures(
         for array in arrays.values():
             array.flush()
         done.write_text(json.dumps(wanted))
-        shutil.rmtree(kept)
+    shutil.rmtree(kept, ignore_errors=True)  # also what a run left that was killed right here
     return Pictures(**{key: np.load(folder / f"{key}.npy", mmap_mode="r") for key in shapes})
 
 
@@ -162,14 +162,14 @@ def make_clips(
     about = tuple(clip_at(split, first + index, scenes) for index in range(num))
     said = hashlib.sha256("\n".join(clip.spoken for clip in about).encode()).hexdigest()
     wanted = {"num": num, "said": said, "made_by": fingerprint(SPOKEN_BY)}
+    kept = _chunks_folder(folder, wanted)
     if not (done.exists() and json.loads(done.read_text()) == wanted):
         done.unlink(missing_ok=True)  # what is there now is not done any more
         folder.mkdir(parents=True, exist_ok=True)
-        kept = _chunks_folder(folder, wanted)
         speak = partial(_speak_chunk, scenes, first)
         _join_clips(make_chunks(kept, speak, split, num, "clips", progress), folder)
         done.write_text(json.dumps(wanted))
-        shutil.rmtree(kept)
+    shutil.rmtree(kept, ignore_errors=True)  # also what a run left that was killed right here
     frames = np.load(folder / "frames.npy", mmap_mode="r")
     return Clips(frames, np.load(folder / "starts.npy"), about)
 

@@ -342,6 +342,23 @@ def test_a_killed_run_is_gone_on_with_at_the_chunk_where_it_was(
     assert bytes_of(gone_on) == bytes_of(whole)  # and no chunks are left
 
 
+@pytest.mark.parametrize("medium", ["clips", "pictures"])
+def test_chunks_that_a_run_left_behind_its_last_step_go(
+    medium: str, tmp_path: Path, calls: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    folder = tmp_path / f"{medium}-train"
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("core.training.materials.shutil.rmtree", killed)
+        getattr(made_in(tmp_path), medium)("train")
+    assert list(folder.glob("chunks-*"))
+    getattr(made_in(tmp_path), medium)("train")
+    assert not list(folder.glob("chunks-*"))
+    assert calls == [f"{medium} of train"]
+
+
 def test_chunks_of_other_media_are_not_taken(
     tmp_path: Path, calls: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
