@@ -1,4 +1,6 @@
-"""One picture of a whole training run: how each stage's loss fell, and what it could do then.
+"""One picture of all training: how each stage's loss fell, and what it could do then.
+
+A stage that a later run went on with has all its runs in one panel, one behind the other.
 
 Leaves out: training (loop.py) and the figures of the finished model (evaluate.py).
 """
@@ -29,14 +31,15 @@ LOG_FROM: Final = 8.0  # a loss that falls by this factor is drawn on a log scal
 RAW, SMOOTH = "#9ecae1", "#0072b2"
 GREY: Final = "#555555"
 NUM_SMOOTHED: Final = 40  # half windows along a curve
+Record = Mapping[str, Any]  # of a stage's run
 
 
-def plot_training(records: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Draw the run as one PNG of small panels, one a stage, in the recipe's order.
+def plot_training(records: Sequence[Record], path: Path) -> None:
+    """Draw one PNG of small panels, one a stage, in the recipe's order.
 
     Args:
-        records: as loop.py writes them: "name", "num_steps", "num_planned", "figures" and "loss",
-            a list of (step, loss).
+        records: as loop.py writes them, a stage's runs in their order: "name", "num_steps",
+            "num_planned", "figures" and "loss", a list of (step, loss).
         path: the PNG; its folder is there.
     Raises:
         ValueError: there is no record.
@@ -46,18 +49,15 @@ def plot_training(records: Sequence[Mapping[str, Any]], path: Path) -> None:
 
     if not records:
         raise ValueError("There is nothing to plot: no stage has a record.")
-    order = list(STAGES)
-    stages = sorted(
-        records, key=lambda it: order.index(it["name"]) if it["name"] in order else len(order)
-    )
+    stages = _runs_by_stage(records)
     num_columns = min(MAX_COLUMNS, len(stages))
     num_rows = -(-len(stages) // num_columns)
-    num_lines = max(_caption(record).count("\n") + 1 for record in stages)
+    num_lines = max(_caption(runs).count("\n") + 1 for runs in stages)
     height_px = num_rows * (ROW_PX + num_lines * LINE_PX)
     figure = Figure((WIDTH_PX / DPI, height_px / DPI), DPI, layout="constrained")
     panels = figure.subplots(num_rows, num_columns, squeeze=False).flatten()
-    for panel, record in zip(panels, stages, strict=False):
-        _draw_stage(panel, record)
+    for panel, runs in zip(panels, stages, strict=False):
+        _draw_stage(panel, runs)
         panel.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     for panel in panels[len(stages) :]:
         panel.set_visible(False)
@@ -67,24 +67,43 @@ def plot_training(records: Sequence[Mapping[str, Any]], path: Path) -> None:
     figure.savefig(path, format="png")
 
 
-def _draw_stage(panel: Axes, record: Mapping[str, Any]) -> None:
-    points = [(step, loss) for step, loss in record["loss"] if math.isfinite(loss)]
-    losses = [loss for _, loss in points]
-    panel.set_title(str(record["name"]).replace("_", " "), fontsize=11, fontweight="bold")
+def _runs_by_stage(records: Sequence[Record]) -> list[list[Record]]:
+    """The runs of each stage, the stages in the recipe's order; unknown ones come last."""
+    by_name: dict[str, list[Record]] = {name: [] for name in STAGES}
+    for record in records:
+        by_name.setdefault(record["name"], []).append(record)
+    return [runs for runs in by_name.values() if runs]
+
+
+def _draw_stage(panel: Axes, runs: Sequence[Record]) -> None:
+    panel.set_title(str(runs[0]["name"]).replace("_", " "), fontsize=11, fontweight="bold")
     panel.spines[["top", "right"]].set_visible(False)
     panel.tick_params(labelsize=8, colors=GREY)
     panel.grid(axis="y", color="#e5e5e5", linewidth=0.7)
     panel.set_axisbelow(True)
-    if points:
-        steps = [step for step, _ in points]
-        panel.plot(steps, losses, color=RAW, linewidth=0.8)
-        panel.plot(steps, smoothed(losses), color=SMOOTH, linewidth=1.8)
-        if wants_log_scale(losses):
-            _set_log_scale(panel)
-        else:
-            panel.set_ylim(bottom=0)
-    panel.set_xlabel(_caption(record), fontsize=8, loc="left")
+    begin, drawn = 0, []
+    for number, record in enumerate(runs):
+        if number:
+            panel.axvline(begin, color=GREY, linewidth=0.6, linestyle=":")
+        drawn += _draw_run(panel, record, begin)
+        begin += record["num_steps"]
+    if drawn and wants_log_scale(drawn):
+        _set_log_scale(panel)
+    elif drawn:
+        panel.set_ylim(bottom=0)
+    panel.set_xlabel(_caption(runs), fontsize=8, loc="left")
     panel.xaxis.label.set_horizontalalignment("left")
+
+
+def _draw_run(panel: Axes, record: Record, begin: int) -> list[float]:
+    """Draw the curve of a run that begins at a step; the losses that can be drawn."""
+    points = [(begin + step, loss) for step, loss in record["loss"] if math.isfinite(loss)]
+    steps, losses = [step for step, _ in points], [loss for _, loss in points]
+    if points:
+        panel.plot(steps, losses, color=RAW, linewidth=0.8)
+        marker = "." if len(points) == 1 else ""  # which is no line
+        panel.plot(steps, smoothed(losses), color=SMOOTH, linewidth=1.8, marker=marker)
+    return losses
 
 
 def _set_log_scale(panel: Axes) -> None:
@@ -97,10 +116,10 @@ def _set_log_scale(panel: Axes) -> None:
     panel.yaxis.set_minor_locator(NullLocator())
 
 
-def _caption(record: Mapping[str, Any]) -> str:
+def _caption(runs: Sequence[Record]) -> str:
     """The panel's words in lines that are no wider than it."""
     lines = [""]
-    for words in _told(record):
+    for words in _told(runs):
         longer = f"{lines[-1]} · {words}" if lines[-1] else words
         if len(longer) <= LINE_CHARACTERS or not lines[-1]:
             lines[-1] = longer
@@ -109,11 +128,16 @@ def _caption(record: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _told(record: Mapping[str, Any]) -> list[str]:
-    """The panel's words: validation figures, then how many steps were taken."""
-    taken, planned = record["num_steps"], record["num_planned"]
-    steps = f"{taken} steps" if taken == planned else f"{taken} of {planned} steps"
-    return [*starmap(_figure, record["figures"].items()), steps]
+def _told(runs: Sequence[Record]) -> list[str]:
+    """The panel's words: the last run's validation figures, then how many steps were taken."""
+    taken = sum(record["num_steps"] for record in runs)
+    if len(runs) > 1:
+        steps = f"{taken} steps in {len(runs)} runs"
+    elif taken == runs[0]["num_planned"]:
+        steps = f"{taken} steps"
+    else:
+        steps = f"{taken} of {runs[0]['num_planned']} steps"
+    return [*starmap(_figure, runs[-1]["figures"].items()), steps]
 
 
 def _figure(name: str, value: float) -> str:

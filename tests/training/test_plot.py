@@ -14,10 +14,10 @@ from core.training.plot import WIDTH_PX, plot_training, smoothed, wants_log_scal
 from core.training.stages import STAGES
 
 
-def record(name: str, num_planned: int = 400) -> dict[str, Any]:
+def record(name: str, num_planned: int = 400, exact: float = 0.952) -> dict[str, Any]:
     """What loop.py writes of a stage."""
     loss = [[step, 5 / step] for step in range(10, 400, 10)]
-    figures = {"exact": 0.952, "token_error_rate": 0.0413}
+    figures = {"exact": exact, "token_error_rate": 0.0413}
     return {
         "name": name,
         "num_steps": 400,
@@ -33,9 +33,9 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     draw = plot._draw_stage
 
-    def note(panel: Any, stage: Any) -> None:
-        names.append(stage["name"])
-        draw(panel, stage)
+    def note(panel: Any, runs: Any) -> None:
+        names.append(runs[0]["name"])
+        draw(panel, runs)
 
     monkeypatch.setattr(plot, "_draw_stage", note)
     return names
@@ -52,7 +52,7 @@ def test_every_stage_has_a_panel_in_the_recipes_order(tmp_path: Path, drawn: lis
 
 def test_words_stay_below_their_panel_however_many_they_are(tmp_path: Path) -> None:
     many = {f"what is told {number}": number / 20 for number in range(20)}
-    caption = plot._caption({**record("text", 800), "figures": many})
+    caption = plot._caption([{**record("text", 800), "figures": many}])
     assert all(f"{name} {value:.3f}" in caption for name, value in many.items())
     assert caption.endswith("400 of 800 steps")
     assert max(map(len, caption.split("\n"))) <= plot.LINE_CHARACTERS
@@ -77,8 +77,35 @@ def test_nothing_to_plot_is_said(tmp_path: Path) -> None:
 
 
 def test_a_panel_tells_the_figures_and_the_steps() -> None:
-    assert plot._told(record("text")) == ["exact 0.952", "token error rate 0.041", "400 steps"]
-    assert plot._told(record("text", 800))[-1] == "400 of 800 steps"
+    assert plot._told([record("text")]) == ["exact 0.952", "token error rate 0.041", "400 steps"]
+    assert plot._told([record("text", 800)])[-1] == "400 of 800 steps"
+
+
+def test_the_runs_of_a_stage_share_a_panel_one_behind_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[tuple[list[int], list[float]]] = []
+    borders: list[float] = []
+    draw = plot._draw_stage
+
+    def note(panel: Any, runs: Any) -> None:
+        draw(panel, runs)
+        for line in panel.lines:
+            if line.get_linestyle() == ":":
+                borders.append(line.get_xdata()[0])
+            elif line.get_color() == plot.RAW:
+                lines.append((list(line.get_xdata()), list(line.get_ydata())))
+
+    monkeypatch.setattr(plot, "_draw_stage", note)
+    runs = [record("speech", 800, exact=0.5), record("text"), record("speech", exact=0.75)]
+    plot_training(runs, tmp_path / "run.png")
+    assert [steps[0] for steps, _ in lines] == [10, 10, 410]  # text, then both of speech
+    assert borders == [400]
+    assert plot._told([runs[0], runs[2]]) == [
+        "exact 0.750",
+        "token error rate 0.041",
+        "800 steps in 2 runs",
+    ]
 
 
 @pytest.mark.parametrize(
