@@ -6,7 +6,7 @@ Leaves out: what each stage learns (stages.py, vision_stages.py, speech_stages.p
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -77,6 +77,21 @@ class Course:
     def rate(self, stage: str, learning_rate: float) -> float:
         """A stage's peak learning rate, lower where what is finished would be shaken by it."""
         return learning_rate * (GOING_ON_SHARE if stage in self.goes_on else 1.0)
+
+    def begin_anew(self, adapter: str, projections: Iterable[nn.Linear], *stages: str) -> None:
+        """Forget a projector and the LoRA that knows what it says, as stages of a new model do.
+
+        A LoRA hears nothing in a projector that learns another language.
+
+        Args:
+            stages: what learns to know the projector from now on.
+        """
+        if not self.goes_on.isdisjoint(stages):
+            torch.manual_seed(5)
+            for projection in projections:
+                projection.reset_parameters()
+            self.learner.reset_adapter(adapter)
+        self.goes_on = self.goes_on.difference(stages)
 
     def begins_with_head(self, stage: str, step: int) -> bool:
         """Whether only an encoder's throw-away head learns in a step.

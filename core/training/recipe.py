@@ -104,10 +104,12 @@ def main(argv: Sequence[str]) -> int:
         if name in _kept_stages(options):
             made = [each for each in names[: number + 1] if each in _kept_stages(options)]
             _keep_parts(course, raw, made, folder / "parts", earlier, options.start_from)
-    if course.goes_on.union(names).issuperset(STAGES):
+    if earlier.keys() | names >= STAGES.keys():
         export(course.learner, raw, options.out)
         write_record(folder, names, options.out, earlier)
         print(f"Saved the model in {options.out}.")
+        if behind := [name for name in earlier if name not in {*names, *course.goes_on}]:
+            print(f"Now train {' and '.join(behind)}: what they learned is begun anew.")
     print(f"Took {(time.monotonic() - begun) / 60:.1f} minutes on {options.device}.")
     return 0
 

@@ -19,6 +19,7 @@ from core.training.learner import Learner, sound_encodings
 from core.training.loop import Schedule, Stage
 from core.training.media import Clips
 from core.training.mel_augment import augment, stretch
+from core.training.parts import ADAPTER_STAGES
 from core.training.phonemes import SpokenPhonemes, spoken_phonemes
 from core.training.sound_dialogues import SoundDialogues
 from core.training.speech_heads import Heard, SpeechHeads
@@ -199,6 +200,9 @@ def speech_projector(course: Course) -> Stage:
     frame says which word is found by a throw-away head; the projector is told.
     """
     learner, spoken = course.learner, _spoken(course)
+    audio = learner.media.audio_embed
+    projections = (audio.up_proj_for_speech, audio.down_proj_for_speech)
+    course.begin_anew("speech", projections, *ADAPTER_STAGES["speech"], "vision_speech")
     clips = {
         split: course.materials.clips(split).first(NUM_POINTED_AT) for split in get_args(Split)
     }

@@ -18,6 +18,7 @@ from core.training.exchange import Split
 from core.training.learner import Learner, picture_tensors
 from core.training.locality import begin_whitened
 from core.training.loop import Schedule, Stage
+from core.training.parts import ADAPTER_STAGES
 from core.training.patch_heads import Guess
 from core.training.patch_labels import NUM_PATCHES
 from core.training.picture_augment import LabelledCrops, augment, joined, labelled_crops
@@ -114,6 +115,9 @@ def vision_projector(course: Course) -> Stage:
     Encoder and language model are frozen, and neither is run but to read pictures once.
     """
     learner, whole = course.learner, np.ones((NUM_PATCHES, NUM_PATCHES), np.bool_)
+    image = learner.media.image_embed
+    projections = (image.img_projection_up, image.img_projection_down)
+    course.begin_anew("vision", projections, *ADAPTER_STAGES["vision"])
     targets = WordTargets(course.tokenizer, learner.decoder.embed_tokens.weight)
     numbers = {split: _first_numbers(course, split) for split in get_args(Split)}
 

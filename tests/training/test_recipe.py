@@ -158,6 +158,37 @@ def test_a_finished_model_goes_on_from_where_it_is(run: Run) -> None:
 
 
 @pytest.mark.espeak
+@pytest.mark.parametrize(
+    ("projector", "adapter", "behind"),
+    [
+        ("speech_projector", "speech", ["speech", "vision_speech"]),
+        (
+            "vision_projector",
+            "vision",
+            ["vision_joint", "vision", "vision_pairs", "vision_speech"],
+        ),
+    ],
+)
+def test_what_knows_a_projector_is_begun_anew_with_it(
+    run: Run, projector: str, adapter: str, behind: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, work = run.out.with_name(f"new-{adapter}"), run.work.with_name(f"renewing-{adapter}")
+    shutil.copytree(run.work / "materials", work / "materials")
+    command = [projector, "--start-from", str(run.out), "--work", str(work), "--out", str(out)]
+    assert main([*command, *BARE]) == 0
+    told = capsys.readouterr().out
+    assert f"Now train {' and '.join(behind)}: what they learned is begun anew." in told
+    for name in ("vision", "speech"):
+        file = f"{name}-lora/adapter_model.safetensors"
+        first, renewed = load_file(run.out / file), load_file(out / file)
+        assert any(tensor.any() for key, tensor in first.items() if "lora_B" in key)
+        if name == adapter:
+            assert not any(tensor.any() for key, tensor in renewed.items() if "lora_B" in key)
+        else:
+            assert all(torch.equal(first[key], renewed[key]) for key in first)
+
+
+@pytest.mark.espeak
 @pytest.mark.parametrize("name", ["vision_encoder", "speech_encoder"])
 def test_a_finished_encoder_stays_until_its_new_head_has_learned(run: Run, name: str) -> None:
     options = recipe._parser().parse_args(["--work", str(run.work), *BARE])
