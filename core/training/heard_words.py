@@ -2,7 +2,7 @@
 
 The base model has learned to repeat, answer and translate what is typed. Where a frame points
 where the embedding of the word that it says points, and all others to the middle of all words,
-the base model reads the sound as it reads text with gaps, before any adapter has learned to listen.
+an adapter has to learn to pass the others over, not what each word sounds like.
 The classes' scores are the distances from their embeddings.
 Leaves out: the stages (speech_stages.py) and the classes (ctc.py).
 """

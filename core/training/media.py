@@ -76,11 +76,6 @@ class Clips:
     starts: np.ndarray
     about: tuple[Clip, ...]
 
-    def first(self, num: int) -> Clips:
-        """The first clips alone."""
-        num = min(num, len(self))
-        return Clips(self.frames[: self.starts[num]], self.starts[: num + 1], self.about[:num])
-
     def __len__(self) -> int:
         return len(self.about)
 

@@ -110,7 +110,7 @@ class SoundDialogues:
         """A spoken question about a picture or two; in one of three typed ones, not to forget."""
         kind = rng.random()
         if kind < 0.33:
-            make = pair_dialogue if kind < 0.06 else picture_dialogue
+            make = pair_dialogue if kind < 0.15 else picture_dialogue
             return make(rng, split, self.materials.pick)
         if kind < 0.42:
             return self._about_two(rng, split)

@@ -2,8 +2,8 @@
 
 The base model has learned to answer questions about scenes that are told in words, and to read
 words that are told letter by letter. Where a picture's token points where "large", "red", "star",
-"top" and "left" point together, it finds there what it looks for, before any adapter has learned
-to look elsewhere.
+"top" and "left" point together, it can find there what it looks for: an adapter has to learn where
+to look, not what each token means.
 Leaves out: the stage (vision_stages.py) and what tokens tell (slots.py).
 """
 

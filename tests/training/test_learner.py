@@ -66,13 +66,6 @@ def clips() -> Clips:
     return Clips(frames, np.cumsum([0, *map(len, mels)]), (NOTHING_SAID,) * len(mels))
 
 
-def test_the_first_clips_are_what_they_were(clips: Clips) -> None:
-    first = clips.first(1)
-    assert (len(first), first.num_frames(0)) == (1, clips.num_frames(0))
-    assert (first.log_mel(0) == clips.log_mel(0)).all()
-    assert len(clips.first(3)) == len(clips)
-
-
 def text_batch() -> Batch:
     """Random text of which everything is learned."""
     generator = torch.Generator().manual_seed(1)
