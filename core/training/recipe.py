@@ -63,7 +63,7 @@ MINUTES: Final[dict[str, float]] = {
     "vision": 26.0,
     "vision_pairs": 8.0,
     "speech_encoder": 55.0,
-    "speech_projector": 3.0,
+    "speech_projector": 6.0,
     "speech": 31.0,
     "vision_speech": 9.0,
 }
