@@ -108,8 +108,9 @@ def main(argv: Sequence[str]) -> int:
         export(course.learner, raw, options.out)
         write_record(folder, names, options.out, earlier)
         print(f"Saved the model in {options.out}.")
-        if behind := [name for name in earlier if name not in {*names, *course.goes_on}]:
-            print(f"Now train {' and '.join(behind)}: what they learned is begun anew.")
+        known = course.goes_on.union(names)
+        if behind := [name for name in earlier if name not in known]:
+            print(f"Now train {' and '.join(behind)}: they do not know the new projector yet.")
     print(f"Took {(time.monotonic() - begun) / 60:.1f} minutes on {options.device}.")
     return 0
 

@@ -23,7 +23,7 @@ from core.training import architecture, course, recipe, speech_stages, vision_st
 from core.training.export import base_tensors, export, stored
 from core.training.materials import Materials, clip_at
 from core.training.nf4_base import nf4_of
-from core.training.parts import PARTS
+from core.training.parts import PARTS, PROJECTORS
 from core.training.recipe import NEEDS, main
 from core.training.record import write_record
 from core.training.stages import STAGES
@@ -177,7 +177,11 @@ def test_what_knows_a_projector_is_begun_anew_with_it(
     command = [projector, "--start-from", str(run.out), "--work", str(work), "--out", str(out)]
     assert main([*command, *BARE]) == 0
     told = capsys.readouterr().out
-    assert f"Now train {' and '.join(behind)}: what they learned is begun anew." in told
+    assert f"Now train {' and '.join(behind)}: they do not know the new projector yet." in told
+    old, new = (load_file(folder / "model.safetensors") for folder in (run.out, out))
+    key = next(k for k in sorted(old) if k.startswith(PROJECTORS[adapter][0]) and old[k].ndim == 2)
+    likeness = torch.cosine_similarity(old[key].float().flatten(), new[key].float().flatten(), 0)
+    assert abs(likeness) < 0.5  # two steps alone would hardly have moved it
     for name in ("vision", "speech"):
         file = f"{name}-lora/adapter_model.safetensors"
         first, renewed = load_file(run.out / file), load_file(out / file)
