@@ -78,19 +78,28 @@ class Course:
         """A stage's peak learning rate, lower where what is finished would be shaken by it."""
         return learning_rate * (GOING_ON_SHARE if stage in self.goes_on else 1.0)
 
-    def begin_anew(self, adapter: str, projections: Iterable[nn.Linear], *stages: str) -> None:
+    def begin_anew(
+        self,
+        adapter: str,
+        projections: Iterable[nn.Linear],
+        says_words: Callable[[], bool],
+        *stages: str,
+    ) -> None:
         """Forget a projector and the LoRA that knows what it says, as stages of a new model do.
 
-        A LoRA hears nothing in a projector that learns another language.
+        A LoRA hears nothing in a projector that learns another language. One that says words
+        already learns no other.
 
         Args:
-            stages: what learns to know the projector from now on.
+            says_words: whether the projector does.
+            stages: what learns to know a new one.
         """
-        if not self.goes_on.isdisjoint(stages):
-            torch.manual_seed(5)
-            for projection in projections:
-                projection.reset_parameters()
-            self.learner.reset_adapter(adapter)
+        if self.goes_on.isdisjoint(stages) or says_words():
+            return
+        torch.manual_seed(5)
+        for projection in projections:
+            projection.reset_parameters()
+        self.learner.reset_adapter(adapter)
         self.goes_on = self.goes_on.difference(stages)
 
     def begins_with_head(self, stage: str, step: int) -> bool:

@@ -31,6 +31,7 @@ PHONEMES_WEIGHT: Final = 1.0  # beside the words
 FLAT_START_SHARE: Final = 0.3  # of the steps are helped by a flat alignment
 NUM_PROJECTOR_STEPS: Final = 3000
 NUM_FRAMES_POINTED: Final = 12_000  # of the clips whose words the projector learns in a step
+WORDS_ERROR_RATE: Final = 0.5  # of tokens; a projector that says words says fewer of them wrong
 # The projector already says words; a LoRA that is still at a loss would talk it out of them.
 PROJECTOR_SHARE: Final = 0.03  # of the LoRA's learning rate: at 0.25, it says none in the end
 DROPOUT: Final = 0.1  # in the encoder: it would soon know every clip by heart
@@ -202,7 +203,6 @@ def speech_projector(course: Course) -> Stage:
     learner, spoken = course.learner, _spoken(course)
     audio = learner.media.audio_embed
     projections = (audio.up_proj_for_speech, audio.down_proj_for_speech)
-    course.begin_anew("speech", projections, *ADAPTER_STAGES["speech"], "vision_speech")
     clips, num = course.materials.clips("train"), min(NUM_VALIDATION, len(spoken.held_out))
     words = HeardWords(learner.decoder.embed_tokens.weight, spoken.token_ids)
     torch.manual_seed(3)
@@ -233,6 +233,11 @@ def speech_projector(course: Course) -> Stage:
     def prepare() -> None:
         course.sound_encodings("train")
 
+    def says_words() -> bool:
+        return validate()["token_error_rate"] < WORDS_ERROR_RATE
+
+    stages = *ADAPTER_STAGES["speech"], "vision_speech"
+    course.begin_anew("speech", projections, says_words, *stages)
     projector = speech_projector_parameters(learner, "speech")
     parameters = {**projector, **{f"head.{n}": p for n, p in head.named_parameters()}}
     learner.freeze_all_but(parameters)

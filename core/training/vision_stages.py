@@ -36,6 +36,7 @@ MOVED_SHARE: Final = 0.5  # of these are moved and mirrored, and not asked for p
 NUM_POINTED_AT: Final = 6000  # pictures that the projector learns words from
 NUM_POINTED: Final = 128  # of them in a step
 PAIRS_SHARE: Final = 0.6  # the rest are single pictures, not to forget them
+WORDS_SHARE: Final = 0.5  # of each kind; a projector that says words says more of them right
 # The projector already says words; a LoRA that is still at a loss would talk it out of them.
 PROJECTOR_SHARE: Final = 0.25  # of the LoRA's learning rate
 _IMAGE_EMBED: Final = "model.embed_tokens_extend.image_embed."
@@ -117,7 +118,6 @@ def vision_projector(course: Course) -> Stage:
     learner, whole = course.learner, np.ones((NUM_PATCHES, NUM_PATCHES), np.bool_)
     image = learner.media.image_embed
     projections = (image.img_projection_up, image.img_projection_down)
-    course.begin_anew("vision", projections, *ADAPTER_STAGES["vision"])
     targets = WordTargets(course.tokenizer, learner.decoder.embed_tokens.weight)
     numbers = {split: _first_numbers(course, split) for split in get_args(Split)}
 
@@ -142,6 +142,10 @@ def vision_projector(course: Course) -> Stage:
     def validate() -> dict[str, float]:
         return targets.shares_heard(*shown("held_out", numbers["held_out"][:NUM_VALIDATION]))
 
+    def says_words() -> bool:
+        return min(validate().values()) > WORDS_SHARE
+
+    course.begin_anew("vision", projections, says_words, *ADAPTER_STAGES["vision"])
     parameters = learner.parameters(*(_IMAGE_EMBED + name for name in _PROJECTIONS))
     learner.freeze_all_but(parameters)
     schedule = Schedule(course.steps(800), course.rate("vision_projector", 3e-3))

@@ -27,6 +27,7 @@ from core.training.parts import PARTS, PROJECTORS
 from core.training.recipe import NEEDS, main
 from core.training.record import write_record
 from core.training.stages import STAGES
+from core.training.start_from import start_from
 from tests.training import with_few_layers, without_compiler
 
 NUM_HELD_OUT = 48  # clips of every kind are among them
@@ -190,6 +191,26 @@ def test_what_knows_a_projector_is_begun_anew_with_it(
             assert not any(tensor.any() for key, tensor in renewed.items() if "lora_B" in key)
         else:
             assert all(torch.equal(first[key], renewed[key]) for key in first)
+
+
+@pytest.mark.espeak
+@pytest.mark.parametrize("name", ["speech_projector", "vision_projector"])
+def test_a_projector_that_says_words_already_goes_on(
+    run: Run, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(speech_stages, "WORDS_ERROR_RATE", math.inf)  # any projector does
+    monkeypatch.setattr(vision_stages, "WORDS_SHARE", -math.inf)
+    options = recipe._parser().parse_args(
+        ["--start-from", str(run.out), "--work", str(run.work), *BARE]
+    )
+    course = recipe._course(options, Tokenizer(vocabulary.train_tokenizer().to_str()))
+    start_from(course.learner, run.out)
+    course.goes_on = frozenset(STAGES)
+    before = {key: each.clone() for key, each in course.learner.named_parameters()}
+    STAGES[name](course)
+    assert course.goes_on == frozenset(STAGES)
+    after = dict(course.learner.named_parameters())
+    assert all(torch.equal(each, after[key]) for key, each in before.items())
 
 
 @pytest.mark.espeak
