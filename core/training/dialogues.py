@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from core.training.as_heard import AsHeard
 from core.training.counting import number_of_colour
 from core.training.described import (
     described_pair,
@@ -32,8 +33,9 @@ from core.training.prompts import (
 from core.training.scene_list import scene_at
 from core.training.scenes import ask_about, ask_to_look_up
 from core.training.translation import LANGUAGES, sample_translation
-from core.training.world import WORKED_OUT, sample_exchange
+from core.training.world import MAKERS, WORKED_OUT, sample_exchange, sample_spoken
 
+HEARD_SHARE: Final = 0.4  # of later questions about what is told as seen
 SYSTEM_PROMPTS: Final = ("You are a helpful assistant.", "You are Triad, a small assistant.")
 
 
@@ -59,7 +61,7 @@ FOLLOW_UPS_OF_A_WORD: Final = (0, 0, 0, 1)
 # A description has dozens of words to learn from, a look-up one: these are learned together.
 LOOK_UPS_SHARE: Final = 0.6  # of the dialogues about shapes that are learned from
 NUM_LOOK_UPS: Final = (4, 6, 8)
-UserPart = str | PictureRef | SoundRef
+UserPart = str | AsHeard | PictureRef | SoundRef
 
 
 @dataclass(frozen=True)
@@ -133,14 +135,23 @@ def chain_turns(rng: random.Random, split: Split) -> tuple[Turn, ...]:
 
 
 def _described(
-    make: Callable[[random.Random, Split], tuple[Exchange, ...]], rng: random.Random, split: Split
+    make: Callable[[random.Random, Split], tuple[Exchange, ...]],
+    heard_share: float,
+    rng: random.Random,
+    split: Split,
 ) -> tuple[Turn, ...]:
-    """Turns about a picture that the first of them tells in words."""
-    exchanges = make(rng, split)
-    return tuple(
-        Turn((typed(rng, each.question),), each.answer, each.looks, told=each.told)
-        for each in exchanges
-    )
+    """Turns about a picture that the first of them tells in words.
+
+    Args:
+        heard_share: of the turns after it, whose questions stand there as if heard.
+    """
+    first, *others = make(rng, split)
+    turns = [Turn((typed(rng, first.question),), first.answer, first.looks, told=first.told)]
+    for each in others:
+        is_heard = rng.random() < heard_share
+        asked = _as_heard(rng, each.spoken) if is_heard else typed(rng, each.question)
+        turns.append(Turn((asked,), each.answer, each.looks))
+    return tuple(turns)
 
 
 def _repeat(rng: random.Random, split: Split) -> tuple[Turn, ...]:
@@ -168,6 +179,35 @@ def _translated(rng: random.Random, split: Split) -> tuple[Turn, ...]:
     return (Turn((prompt,), reply),)
 
 
+def _as_heard(rng: random.Random, spoken: str) -> AsHeard:
+    return AsHeard(spoken, rng.getrandbits(32))
+
+
+def _heard_repeat(rng: random.Random, split: Split) -> tuple[Turn, ...]:
+    """A sentence to be written down, as if heard."""
+    if rng.random() < 0.5:
+        spoken = sample_spoken(rng, split).spoken
+    else:
+        spoken = sample_translation(rng, split).english
+    return (Turn((_as_heard(rng, spoken), TRANSCRIBE), spoken),)
+
+
+def _heard_question(rng: random.Random, split: Split) -> tuple[Turn, ...]:
+    """A question to be answered, as if heard."""
+    exchange = sample_spoken(rng, split, WORKED_OUT if rng.random() < 0.5 else MAKERS)
+    return (Turn((_as_heard(rng, exchange.spoken),), exchange.answer),)
+
+
+def _heard_translated(rng: random.Random, split: Split) -> tuple[Turn, ...]:
+    """A sentence to be translated, alone or after its transcript, as if heard."""
+    translation, language = sample_translation(rng, split), rng.choice(LANGUAGES)
+    said, reply = _as_heard(rng, translation.english), translation.by_language[language]
+    if rng.random() < 0.6:
+        return (Turn((said, translate(language)), reply),)
+    both = transcribed_and_translated(translation.english, reply)
+    return (Turn((said, transcribe_and_translate(language)), both),)
+
+
 TRANSLATE_TYPED: Final = (
     "Translate to {language}: {said}",
     "Translate the text to {language}. {said}",
@@ -181,13 +221,16 @@ _MAKERS: Final[tuple[tuple[Callable[[random.Random, Split], tuple[Turn, ...]], i
     (_worked_out, 100),
     (_several, 8),
     (chain_turns, 10),
-    (partial(_described, described_picture), 8),
-    (partial(_described, described_pair), 4),
-    (partial(_described, seen_picture), 12),
-    (partial(_described, seen_pair), 5),
-    (partial(_described, spelled_out), 8),
+    (partial(_described, described_picture, 0), 8),
+    (partial(_described, described_pair, 0), 4),
+    (partial(_described, seen_picture, HEARD_SHARE), 12),
+    (partial(_described, seen_pair, HEARD_SHARE), 5),
+    (partial(_described, spelled_out, 0), 8),
     (_repeat, 5),
     (_translated, 90),
+    (_heard_repeat, 30),
+    (_heard_question, 40),
+    (_heard_translated, 60),
 )
 
 

@@ -14,12 +14,14 @@ import torch
 
 from core.prompt import ASSISTANT, END
 from core.tokenizer import Tokenizer
+from core.training.as_heard import AsHeard, Frame, Spread, spread
 from core.training.dialogues import Dialogue, PictureRef, SoundRef, Turn, UserPart
 from core.training.exchange import NOWHERE, WORD, Look, Told, words_of
 from core.training.heard_in_reply import WordFrames, heard_in
 from core.training.slots import NUM_GLOBAL_TOKENS, global_token
 
 NUM_PARTS: Final = 4  # steps that rows are drawn for together
+Said = tuple[str, WordFrames] | None  # a sound's words, and its frames for each; or nobody knows
 IGNORED: Final = -100  # the label that cross entropy passes over
 VERDICT_WEIGHT: Final = 3.0  # of what follows from what was seen: few words, and all depends on it
 
@@ -34,6 +36,7 @@ class Row:
         pictures, sounds: the media's indices, in prompt order.
         looks: places from which one should be looked at, that one, and how much, 1 in all.
         verdicts: places whose label follows from what the reply said before.
+        heard: places that are only about what their id says, and how.
     """
 
     ids: tuple[int, ...]
@@ -42,6 +45,7 @@ class Row:
     sounds: tuple[int, ...]
     looks: tuple[tuple[int, int, float], ...] = ()
     verdicts: tuple[int, ...] = ()
+    heard: tuple[tuple[int, Frame], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ class MediaTokens:
     audio_id: int
     picture_tokens: Callable[[int], int]
     sound_tokens: Callable[[int], int]
-    said: Callable[[int], tuple[str, WordFrames] | None] = lambda _: None
+    said: Callable[[int], Said] = lambda _: None
 
 
 class RowEncoder:
@@ -81,6 +85,7 @@ class RowEncoder:
         told: dict[tuple[int, int], list[int]] = {}  # where each place is told of in words
         looks: list[tuple[int, int, float]] = []
         verdicts: list[int] = []
+        heard: list[tuple[int, Frame]] = []
 
         def add(new: Sequence[int], learn: bool = False) -> None:
             ids.extend(new)
@@ -90,11 +95,13 @@ class RowEncoder:
             add([self.system, *self._text(dialogue.system, self.system), self.end])
         for turn in dialogue.turns:
             add([self.user])
-            sounds: list[tuple[int, int]] = []  # the turn's: which, and where each begins
+            sounds: list[tuple[Said, int]] = []  # of the turn, and where each begins
             asked: dict[str, list[int]] = {}  # where each word of the question stands
             for part in turn.user:
-                if isinstance(part, SoundRef):
-                    sounds.append((part.index, len(ids)))
+                if isinstance(part, SoundRef | AsHeard):
+                    sounds.append((self._said(part), len(ids)))
+                if isinstance(part, AsHeard):
+                    heard += enumerate(self._spread(part).frames, len(ids))
                 if not isinstance(part, PictureRef) and turn.looks:
                     asked = self._words_of(part, len(ids), ids[-1])
                 if isinstance(part, str):
@@ -119,6 +126,7 @@ class RowEncoder:
             sounds=tuple(part.index for part in parts if isinstance(part, SoundRef)),
             looks=tuple(looks),
             verdicts=tuple(verdicts),
+            heard=tuple(heard),
         )
 
     def _text(self, text: str, after: int) -> list[int]:
@@ -145,15 +153,17 @@ class RowEncoder:
                 at += [[it] for it in (*asked.get(word, ()), *before[-look.words.count(word) :])]
             yield from _shared(queries, at)
 
-    def _words_of(self, part: str | SoundRef, start: int, after: int) -> dict[str, list[int]]:
+    def _words_of(
+        self, part: str | SoundRef | AsHeard, start: int, after: int
+    ) -> dict[str, list[int]]:
         """Where each word of what begins at a place of the row stands: all tokens or frames of it.
 
         Args:
             after: the token before.
         """
         found: dict[str, list[int]] = {}
-        if isinstance(part, SoundRef):
-            if (said := self.media.said(part.index)) is not None:
+        if isinstance(part, SoundRef | AsHeard):
+            if (said := self._said(part)) is not None:
                 for word, frames in zip(words_of(said[0]).split(), said[1], strict=True):
                     found.setdefault(word, []).extend(start + frame for frame in frames)
             return found
@@ -192,15 +202,15 @@ class RowEncoder:
             begin = stop
 
     def _listens(
-        self, start: int, reply: str, sounds: Sequence[tuple[int, int]]
+        self, start: int, reply: str, sounds: Sequence[tuple[Said, int]]
     ) -> Iterator[tuple[int, int, float]]:
         """As `_looks`, where words of the reply were heard.
 
         Args:
-            sounds: which, and where each begins.
+            sounds: what they say, and where each begins.
         """
-        for index, first in sounds:
-            if (said := self.media.said(index)) is None:
+        for said, first in sounds:
+            if said is None:
                 continue
             spoken, frames = said
             for word in filter(lambda word: word.words, heard_in(reply, spoken)):
@@ -212,12 +222,22 @@ class RowEncoder:
                 at = [[first + frame] for number in word.words for frame in frames[number]]
                 yield from _shared(range(begin, stop), at)
 
+    def _said(self, part: SoundRef | AsHeard) -> Said:
+        if isinstance(part, SoundRef):
+            return self.media.said(part.index)
+        return part.text, self._spread(part).words
+
+    def _spread(self, part: AsHeard) -> Spread:
+        return spread(part, self.tokenizer, self.media.audio_id)
+
     def _part(self, part: UserPart, after: int) -> list[int]:
         match part:
             case PictureRef(index):
                 return [self.media.image_id] * self.media.picture_tokens(index)
             case SoundRef(index):
                 return [self.media.audio_id] * self.media.sound_tokens(index)
+            case AsHeard():
+                return list(self._spread(part).ids)
             case str():
                 return self._text(part, after)
 
@@ -263,6 +283,22 @@ class Looks:
 
 
 @dataclass(frozen=True)
+class HeardPlaces:
+    """Where rows have sentences as the speech projector would say them (as_heard.py).
+
+    Args:
+        where: int64, shape (num, 2): a row, and a place in it.
+        frames: float32, shape (num, 2): clearness and noise, as in Frame.
+    """
+
+    where: torch.Tensor = field(default_factory=lambda: torch.empty(0, 2, dtype=torch.int64))
+    frames: torch.Tensor = field(default_factory=lambda: torch.empty(0, 2))
+
+    def __len__(self) -> int:
+        return len(self.where)
+
+
+@dataclass(frozen=True)
 class Batch:
     """Rows side by side, padded on the right, where no causal row looks.
 
@@ -271,6 +307,7 @@ class Batch:
         pictures, sounds: all media's indices, row by row.
         looks: of all rows.
         weights: how much each label counts, float32, like `labels`; none: all the same.
+        heard: of all rows.
     """
 
     ids: torch.Tensor
@@ -279,6 +316,7 @@ class Batch:
     sounds: tuple[int, ...]
     looks: Looks = field(default_factory=Looks)
     weights: torch.Tensor | None = None
+    heard: HeardPlaces = field(default_factory=HeardPlaces)
 
 
 def collate(rows: Sequence[Row], pad_id: int) -> Batch:
@@ -297,7 +335,13 @@ def collate(rows: Sequence[Row], pad_id: int) -> Batch:
     looks = [(index, *look) for index, row in enumerate(rows) for look in row.looks]
     where = torch.tensor([look[:3] for look in looks], dtype=torch.int64).view(-1, 3)
     shares = torch.tensor([look[3] for look in looks])
-    return Batch(ids, labels, pictures, sounds, Looks(where, shares), weights)
+    return Batch(ids, labels, pictures, sounds, Looks(where, shares), weights, _heard_in(rows))
+
+
+def _heard_in(rows: Sequence[Row]) -> HeardPlaces:
+    found = [(index, *heard) for index, row in enumerate(rows) for heard in row.heard]
+    where = torch.tensor([heard[:2] for heard in found], dtype=torch.int64).view(-1, 2)
+    return HeardPlaces(where, torch.tensor([heard[2] for heard in found]).view(-1, 2))
 
 
 def collate_by_length(rows: Sequence[Row], pad_id: int, num_parts: int) -> list[Batch]:

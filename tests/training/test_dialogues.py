@@ -5,12 +5,13 @@ from __future__ import annotations
 import random
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache, partial
 
 import pytest
 
-from core.training import dialogues
+from core.training import described, dialogues
+from core.training.as_heard import AsHeard
 from core.training.dialogues import (
     SYSTEM_PROMPTS,
     Dialogue,
@@ -62,16 +63,23 @@ def text_dialogues(split: Split) -> tuple[Dialogue, ...]:
 
 
 def as_text(turn: Turn) -> str:
-    """What is typed in a turn."""
-    return " ".join(part for part in turn.user if isinstance(part, str))
+    """What is typed in a turn, or stands there as if heard."""
+    said = (part.text if isinstance(part, AsHeard) else part for part in turn.user)
+    return " ".join(part for part in said if isinstance(part, str))
+
+
+def heard_in(turns: Iterable[Turn]) -> list[str]:
+    """What stands in turns as if heard."""
+    return [part.text for turn in turns for part in turn.user if isinstance(part, AsHeard)]
 
 
 @pytest.mark.parametrize("split", ["train", "held_out"])
-def test_a_text_dialogue_is_one_to_six_typed_turns(split: Split) -> None:
+def test_a_text_dialogue_is_one_to_six_turns_without_media(split: Split) -> None:
     for dialogue in text_dialogues(split):
         assert 1 <= len(dialogue.turns) <= 6
         for turn in dialogue.turns:
-            assert len(turn.user) == 1
+            kinds = tuple(map(type, turn.user))
+            assert kinds in ((str,), (AsHeard,), (AsHeard, str))
             assert as_text(turn).strip()
             assert turn.reply.strip() == turn.reply != ""
     assert {len(dialogue.turns) for dialogue in text_dialogues(split)} == {1, 2, 3, 4, 6}
@@ -149,6 +157,67 @@ def test_a_translation_is_asked_for_by_its_language(monkeypatch: pytest.MonkeyPa
         else:
             assert turn.reply == f"<{language} cat>."
     assert 50 < both < 150
+
+
+def test_nobody_hears_the_same_sentence_spread_alike_twice() -> None:
+    seeds = [
+        part.seed
+        for dialogue in text_dialogues("train")
+        for turn in dialogue.turns
+        for part in turn.user
+        if isinstance(part, AsHeard)
+    ]
+    assert 0.2 < len(seeds) / len(text_dialogues("train")) < 0.5
+    assert len(set(seeds)) == len(seeds)
+
+
+def test_what_is_written_down_is_what_was_as_if_heard() -> None:
+    for seed in range(300):
+        (turn,) = dialogues._heard_repeat(random.Random(seed), "train")
+        assert turn.user[1:] == (TRANSCRIBE,)
+        assert heard_in([turn]) == [turn.reply]
+
+
+@pytest.mark.parametrize("split", ["train", "held_out"])
+def test_what_is_answered_as_if_heard_is_a_question_of_the_split(split: Split) -> None:
+    sayings = {words_of(exchange.question) for exchange in many(small_talk, 2000)}
+    for seed in range(300):
+        (turn,) = dialogues._heard_question(random.Random(seed), split)
+        (asked,) = heard_in([turn])
+        assert not re.search(r"\d", asked)
+        is_saying = words_of(asked) in sayings
+        assert is_saying or is_held_out(asked) == (split == "held_out")
+
+
+def test_what_is_translated_as_if_heard_is_asked_for_by_its_language(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(dialogues, "sample_translation", lambda *_: SENTENCE)
+    both = 0
+    for seed in range(400):
+        (turn,) = dialogues._heard_translated(random.Random(seed), "train")
+        (language,) = [name for name in LANGUAGES if name in as_text(turn)]
+        assert heard_in([turn]) == [SENTENCE.english]
+        if SEPARATOR in as_text(turn):
+            assert turn.reply == f"The cat sleeps. {SEPARATOR} <{language} cat>."
+            both += 1
+        else:
+            assert turn.reply == f"<{language} cat>."
+    assert 100 < both < 220
+
+
+def test_later_questions_about_what_is_told_as_seen_are_often_as_if_heard() -> None:
+    rng, heard, typed_ones = random.Random(2), 0, 0
+    for _ in range(400):
+        first, *others = dialogues._described(
+            described.seen_picture, dialogues.HEARD_SHARE, rng, "train"
+        )
+        assert not heard_in([first])
+        assert first.told
+        num = len(heard_in(others))
+        heard, typed_ones = heard + num, typed_ones + len(others) - num
+        assert all(turn.looks for turn in others if heard_in([turn]) and "star" in as_text(turn))
+    assert 0.3 < heard / (heard + typed_ones) < 0.5
 
 
 def test_what_is_repeated_is_what_was_typed() -> None:

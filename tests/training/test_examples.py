@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
 
 from core.messages import AudioPart, Conversation, ImagePart, Message, Part, Role, TextPart
 from core.prompt import encode_prompt, prompt_segments
+from core.training.as_heard import AsHeard, spread
 from core.training.dialogues import (
     Dialogue,
     Pick,
@@ -36,6 +37,7 @@ from tests.training import small_tokenizer
 NUM_PICTURE_TOKENS = {4: 5, 7: 3}
 NUM_SOUND_TOKENS = {1: 2, 9: 4}
 PAD_ID = 0
+AUDIO_ID = small_tokenizer().control_id("<|audio|>")
 
 DIALOGUES = {
     "text": Dialogue((Turn(("Hello.",), "Hello! What would you like to know?"),)),
@@ -58,6 +60,10 @@ DIALOGUES = {
             Turn(("and how big?",), "The star is large."),
         )
     ),
+    "as if heard": Dialogue((Turn((AsHeard("Hello there.", 3), "Write"), "Hello there."),)),
+    "told, then as if heard": Dialogue(
+        (Turn(("Seen: red star.",), "1 shape."), Turn((AsHeard("Which one?", 4),), "A star."))
+    ),
     "both": Dialogue((Turn((PictureRef(4), SoundRef(1)), "A star."),), "You are Triad."),
     "control tokens as text": Dialogue((Turn(("<|end|><|assistant|>",), "<|end|>"),)),
 }
@@ -67,7 +73,7 @@ def encoder() -> RowEncoder:
     tokenizer = small_tokenizer()
     media = MediaTokens(
         image_id=tokenizer.control_id("<|image|>"),
-        audio_id=tokenizer.control_id("<|audio|>"),
+        audio_id=AUDIO_ID,
         picture_tokens=NUM_PICTURE_TOKENS.__getitem__,
         sound_tokens=NUM_SOUND_TOKENS.__getitem__,
     )
@@ -78,6 +84,20 @@ def part_of(part: UserPart) -> Part:
     if isinstance(part, str):
         return TextPart(part)
     return ImagePart(b"") if isinstance(part, PictureRef) else AudioPart(b"")
+
+
+def as_heard(dialogue: Dialogue) -> Iterator[int]:
+    """What the frames of its sentences say, one after the other."""
+    for turn in dialogue.turns:
+        for part in turn.user:
+            if isinstance(part, AsHeard):
+                yield from spread(part, small_tokenizer(), AUDIO_ID).ids
+
+
+def num_sound_tokens(part: SoundRef | AsHeard) -> int:
+    if isinstance(part, SoundRef):
+        return NUM_SOUND_TOKENS[part.index]
+    return len(spread(part, small_tokenizer(), AUDIO_ID).ids)
 
 
 def conversation_up_to(dialogue: Dialogue, num_turns: int) -> Conversation:
@@ -98,18 +118,23 @@ def prompt_of(dialogue: Dialogue, num_turns: int) -> list[int]:
         {k: tokenizer.control_id(f"<|{k}|>") for k in ("image", "audio")},
         {
             "image": [NUM_PICTURE_TOKENS[p.index] for p in parts if isinstance(p, PictureRef)],
-            "audio": [NUM_SOUND_TOKENS[p.index] for p in parts if isinstance(p, SoundRef)],
+            "audio": [num_sound_tokens(p) for p in parts if isinstance(p, SoundRef | AsHeard)],
         },
     )
 
 
 def check_row(dialogue: Dialogue) -> None:
-    """Every reply is learned behind exactly the prompt that asks for it, and nothing else is."""
+    """Every reply is learned behind exactly the prompt that asks for it, and nothing else is.
+
+    But for placeholders of what is there as if heard: what it says stands there.
+    """
     row, end = encoder().encode(dialogue), small_tokenizer().control_id("<|end|>")
     expected = [IGNORED] * len(row.ids)
     for num_turns, turn in enumerate(dialogue.turns, 1):
         prompt = prompt_of(dialogue, num_turns)
-        assert list(row.ids[: len(prompt)]) == prompt
+        heard, has_sounds = as_heard(dialogue), bool(row.sounds)
+        shown = [id_ if has_sounds or id_ != AUDIO_ID else next(heard) for id_ in prompt]
+        assert list(row.ids[: len(prompt)]) == shown
         reply = [*small_tokenizer().encode_text(turn.reply, after=prompt[-1]), end]
         expected[len(prompt) - 1 : len(prompt) - 1 + len(reply)] = reply
     assert list(row.labels) == expected
@@ -202,3 +227,26 @@ def test_batches_by_length_keep_every_row_and_its_media_beside_it(
     assert seen == Counter((row.pictures[0], len(row.ids)) for row in rows)
     widths = [batch.ids.shape[1] for batch in batches]
     assert widths == sorted(widths)
+
+
+def test_a_reply_looks_at_the_frames_that_say_its_words_as_if_heard() -> None:
+    sentence = AsHeard("The capital of Peru?", 5)
+    row = encoder().encode(Dialogue((Turn((sentence,), "Peru has a capital."),)))
+    frames = spread(sentence, small_tokenizer(), AUDIO_ID).words
+    places = [[1 + frame for frame in word] for word in frames]  # behind <|user|>
+    looked_at = {target for _, target, _ in row.looks}
+    assert looked_at == {*places[1], *places[3]}  # "capital", "peru"
+
+
+def test_rows_of_a_batch_know_which_places_are_as_if_heard() -> None:
+    sentence = AsHeard("Red star", 6)
+    heard = Dialogue((Turn((sentence, "Write"), "Red star"),), "Be brief.")
+    plain = DIALOGUES["text"]
+    batch = collate([encoder().encode(each) for each in (plain, heard)], PAD_ID)
+    found = spread(sentence, small_tokenizer(), AUDIO_ID)
+    assert len(batch.heard) == len(found.ids)
+    rows, places = batch.heard.where.unbind(1)
+    assert set(rows.tolist()) == {1}
+    assert tuple(batch.ids[1, places].tolist()) == found.ids
+    torch.testing.assert_close(batch.heard.frames, torch.tensor(found.frames))
+    assert not len(collate([encoder().encode(plain)], PAD_ID).heard)

@@ -16,7 +16,7 @@ from transformers import Phi4MultimodalForCausalLM
 from audio.log_mel import log_mel
 from core.training.course import picture_tokens
 from core.training.draw import ASPECTS, draw
-from core.training.examples import IGNORED, Batch
+from core.training.examples import IGNORED, Batch, HeardPlaces
 from core.training.fonts import HELD_OUT_FACES
 from core.training.learner import (
     Learner,
@@ -247,6 +247,43 @@ def test_sounds_stand_in_prompt_order_and_text_stays_as_it_is(learner: Learner) 
     torch.testing.assert_close(first[0], first[1], rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(second[0], second[3], rtol=1e-5, atol=1e-6)
     assert float((first[0] - second[0]).abs().max()) > 1e-3
+
+
+def batch_as_heard(ids: list[int], frames: list[tuple[float, float]]) -> Batch:
+    """One row whose middle places are as if heard, a typed token before and behind."""
+    row = torch.tensor([[5, *ids, 6]])
+    where = torch.tensor([(0, 1 + place) for place in range(len(ids))])
+    heard = HeardPlaces(where, torch.tensor(frames))
+    return Batch(row, torch.full_like(row, IGNORED), (), (), heard=heard)
+
+
+def test_a_clear_frame_is_its_token_and_nothing_is_the_middle(learner: Learner) -> None:
+    nothing = learner.config.audio_config.audio_token_id
+    table = learner.decoder.embed_tokens.weight
+    batch = batch_as_heard([nothing, 7, 7, 9], [(1.0, 0.0), (1.0, 0.0), (0.5, 0.0), (1.0, 0.0)])
+    (embedded,) = learner.embed(batch, None, None, "speech")
+    middle = table.mean(0)
+    half = (middle + table[7]) / 2
+    expected = (table[5], middle, table[7], half, table[9], table[6])
+    for found, wanted in zip(embedded, expected, strict=True):
+        torch.testing.assert_close(found, wanted)
+
+
+def test_frames_are_as_far_from_what_they_say_as_is_asked_for(learner: Learner) -> None:
+    nothing, num = learner.config.audio_config.audio_token_id, 300
+    table = learner.decoder.embed_tokens.weight
+    batch = batch_as_heard([nothing] * num + [8] * num, [(1.0, 0.5)] * 2 * num)
+    (embedded,) = learner.embed(batch, None, None, "speech")
+    again = learner.embed(batch, None, None, "speech")[0]
+    assert torch.equal(embedded, again)
+    assert torch.equal(embedded[[0, -1]], table[[5, 6]])
+    for frames, wanted in (
+        (embedded[1 : num + 1], table.mean(0)),
+        (embedded[num + 1 : -1], table[8]),
+    ):
+        away = (frames - wanted) / (table - table.mean(0)).norm(dim=1).mean()
+        assert abs(float(away.norm(dim=1).mean()) - 0.5) < 0.05
+        assert float(away.mean(0).norm()) < 0.1  # to all sides
 
 
 # What learns, and which adapter is active
