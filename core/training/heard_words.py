@@ -1,8 +1,9 @@
 """The speech projector's first lesson: a frame that says something becomes the word for it.
 
-The base model has learned to repeat, answer and translate what is typed. Where a frame points
-where the embedding of the word that it says points, and all others to the middle of all words,
-an adapter has to learn to pass the others over, not what each word sounds like.
+The base model has learned to write down, answer and translate sentences that are spread over frames
+(as_heard.py): a frame that says a word is the word's embedding, all others are the middle of all
+words. Where sounds become that, an adapter has neither to learn what each word sounds like nor to
+pass over what is between them.
 The classes' scores are the distances from their embeddings.
 Leaves out: the stages (speech_stages.py) and the classes (ctc.py).
 """
