@@ -6,12 +6,13 @@ Leaves out: token ids (examples.py) and the media themselves (materials.py).
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 from core.training.as_heard import AsHeard
+from core.training.as_seen import AsSeen
 from core.training.counting import number_of_colour
 from core.training.described import (
     described_pair,
@@ -35,7 +36,7 @@ from core.training.scenes import ask_about, ask_to_look_up
 from core.training.translation import LANGUAGES, sample_translation
 from core.training.world import MAKERS, WORKED_OUT, sample_exchange, sample_spoken
 
-HEARD_SHARE: Final = 0.4  # of later questions about what is told as seen
+HEARD_SHARE: Final = 0.3  # of questions about what is as if seen, or was told as seen
 SYSTEM_PROMPTS: Final = ("You are a helpful assistant.", "You are Triad, a small assistant.")
 
 
@@ -61,7 +62,7 @@ FOLLOW_UPS_OF_A_WORD: Final = (0, 0, 0, 1)
 # A description has dozens of words to learn from, a look-up one: these are learned together.
 LOOK_UPS_SHARE: Final = 0.6  # of the dialogues about shapes that are learned from
 NUM_LOOK_UPS: Final = (4, 6, 8)
-UserPart = str | AsHeard | PictureRef | SoundRef
+UserPart = str | AsHeard | AsSeen | PictureRef | SoundRef
 
 
 @dataclass(frozen=True)
@@ -208,6 +209,39 @@ def _heard_translated(rng: random.Random, split: Split) -> tuple[Turn, ...]:
     return (Turn((said, transcribe_and_translate(language)), both),)
 
 
+def _as_seen(rng: random.Random, split: Split) -> tuple[Turn, ...]:
+    """A picture that nobody drew, and questions about it, typed or as if heard."""
+    number = rng.getrandbits(40)
+    scene = scene_at(split, number)
+    is_looked_up = scene.items and rng.random() < LOOK_UPS_SHARE
+    ask = ask_to_look_up if is_looked_up else ask_about
+    num = 1 + rng.choice(FOLLOW_UPS_OF_SHAPES if scene.items else FOLLOW_UPS_OF_A_WORD)
+    shown = (AsSeen(split, number, rng.getrandbits(32)),)
+    return _asked_of(rng, shown, [ask(rng, scene) for _ in range(num)])
+
+
+def _two_as_seen(rng: random.Random, split: Split) -> tuple[Turn, ...]:
+    """Two pictures that nobody drew, and one or two questions about both."""
+    numbers = rng.getrandbits(40), rng.getrandbits(40)
+    first, second = (scene_at(split, number) for number in numbers)
+    shown = tuple(AsSeen(split, number, rng.getrandbits(32)) for number in numbers)
+    num = rng.choice((1, 1, 2))
+    return _asked_of(rng, shown, [ask_about_two(rng, first, second) for _ in range(num)])
+
+
+def _asked_of(
+    rng: random.Random, shown: tuple[AsSeen, ...], asked: Iterable[Exchange]
+) -> tuple[Turn, ...]:
+    """Turns about what the first of them shows."""
+    turns: list[Turn] = []
+    for each in asked:
+        before = () if turns else shown
+        is_heard = rng.random() < HEARD_SHARE
+        question = _as_heard(rng, each.spoken) if is_heard else typed(rng, each.question)
+        turns.append(Turn((*before, question), each.answer, each.looks))
+    return tuple(turns)
+
+
 TRANSLATE_TYPED: Final = (
     "Translate to {language}: {said}",
     "Translate the text to {language}. {said}",
@@ -231,6 +265,8 @@ _MAKERS: Final[tuple[tuple[Callable[[random.Random, Split], tuple[Turn, ...]], i
     (_heard_repeat, 30),
     (_heard_question, 40),
     (_heard_translated, 60),
+    (_as_seen, 70),
+    (_two_as_seen, 25),
 )
 
 

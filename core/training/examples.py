@@ -14,10 +14,12 @@ import torch
 
 from core.prompt import ASSISTANT, END
 from core.tokenizer import Tokenizer
-from core.training.as_heard import AsHeard, Frame, Spread, spread
+from core.training.as_heard import AsHeard, spread
+from core.training.as_seen import AsSeen, tokens_of
 from core.training.dialogues import Dialogue, PictureRef, SoundRef, Turn, UserPart
 from core.training.exchange import NOWHERE, WORD, Look, Told, words_of
 from core.training.heard_in_reply import WordFrames, heard_in
+from core.training.pointed import Pointed, PointedPlaces, pointed_places
 from core.training.slots import NUM_GLOBAL_TOKENS, global_token
 
 NUM_PARTS: Final = 4  # steps that rows are drawn for together
@@ -36,7 +38,7 @@ class Row:
         pictures, sounds: the media's indices, in prompt order.
         looks: places from which one should be looked at, that one, and how much, 1 in all.
         verdicts: places whose label follows from what the reply said before.
-        heard: places that are only about what their id says, and how.
+        pointed: places of media that nobody made, and what they point at.
     """
 
     ids: tuple[int, ...]
@@ -45,7 +47,7 @@ class Row:
     sounds: tuple[int, ...]
     looks: tuple[tuple[int, int, float], ...] = ()
     verdicts: tuple[int, ...] = ()
-    heard: tuple[tuple[int, Frame], ...] = ()
+    pointed: tuple[tuple[int, Pointed], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class RowEncoder:
         told: dict[tuple[int, int], list[int]] = {}  # where each place is told of in words
         looks: list[tuple[int, int, float]] = []
         verdicts: list[int] = []
-        heard: list[tuple[int, Frame]] = []
+        pointed: list[tuple[int, Pointed]] = []
 
         def add(new: Sequence[int], learn: bool = False) -> None:
             ids.extend(new)
@@ -100,14 +102,14 @@ class RowEncoder:
             for part in turn.user:
                 if isinstance(part, SoundRef | AsHeard):
                     sounds.append((self._said(part), len(ids)))
-                if isinstance(part, AsHeard):
-                    heard += enumerate(self._spread(part).frames, len(ids))
-                if not isinstance(part, PictureRef) and turn.looks:
+                if isinstance(part, AsHeard | AsSeen):
+                    pointed += enumerate(self._pointed(part), len(ids))
+                if not isinstance(part, PictureRef | AsSeen) and turn.looks:
                     asked = self._words_of(part, len(ids), ids[-1])
                 if isinstance(part, str):
                     told |= self._told_in(part, len(ids), ids[-1], turn.told)
                 add(self._part(part, ids[-1]))
-                if isinstance(part, PictureRef):
+                if isinstance(part, PictureRef | AsSeen):
                     views.append(len(ids) - NUM_GLOBAL_TOKENS)
             add([self.end, self.assistant])
             reply = self._text(turn.reply, self.assistant)
@@ -126,7 +128,7 @@ class RowEncoder:
             sounds=tuple(part.index for part in parts if isinstance(part, SoundRef)),
             looks=tuple(looks),
             verdicts=tuple(verdicts),
-            heard=tuple(heard),
+            pointed=tuple(pointed),
         )
 
     def _text(self, text: str, after: int) -> list[int]:
@@ -225,10 +227,13 @@ class RowEncoder:
     def _said(self, part: SoundRef | AsHeard) -> Said:
         if isinstance(part, SoundRef):
             return self.media.said(part.index)
-        return part.text, self._spread(part).words
+        return part.text, spread(part, self.tokenizer).words
 
-    def _spread(self, part: AsHeard) -> Spread:
-        return spread(part, self.tokenizer, self.media.audio_id)
+    def _pointed(self, part: AsHeard | AsSeen) -> tuple[Pointed, ...]:
+        """What each place of a medium that nobody made points at."""
+        if isinstance(part, AsSeen):
+            return tokens_of(part, self.tokenizer)
+        return spread(part, self.tokenizer).frames
 
     def _part(self, part: UserPart, after: int) -> list[int]:
         match part:
@@ -237,7 +242,9 @@ class RowEncoder:
             case SoundRef(index):
                 return [self.media.audio_id] * self.media.sound_tokens(index)
             case AsHeard():
-                return list(self._spread(part).ids)
+                return [self.media.audio_id] * len(self._pointed(part))
+            case AsSeen():
+                return [self.media.image_id] * len(self._pointed(part))
             case str():
                 return self._text(part, after)
 
@@ -283,22 +290,6 @@ class Looks:
 
 
 @dataclass(frozen=True)
-class HeardPlaces:
-    """Where rows have sentences as the speech projector would say them (as_heard.py).
-
-    Args:
-        where: int64, shape (num, 2): a row, and a place in it.
-        frames: float32, shape (num, 2): clearness and noise, as in Frame.
-    """
-
-    where: torch.Tensor = field(default_factory=lambda: torch.empty(0, 2, dtype=torch.int64))
-    frames: torch.Tensor = field(default_factory=lambda: torch.empty(0, 2))
-
-    def __len__(self) -> int:
-        return len(self.where)
-
-
-@dataclass(frozen=True)
 class Batch:
     """Rows side by side, padded on the right, where no causal row looks.
 
@@ -307,7 +298,7 @@ class Batch:
         pictures, sounds: all media's indices, row by row.
         looks: of all rows.
         weights: how much each label counts, float32, like `labels`; none: all the same.
-        heard: of all rows.
+        pointed: of all rows.
     """
 
     ids: torch.Tensor
@@ -316,7 +307,7 @@ class Batch:
     sounds: tuple[int, ...]
     looks: Looks = field(default_factory=Looks)
     weights: torch.Tensor | None = None
-    heard: HeardPlaces = field(default_factory=HeardPlaces)
+    pointed: PointedPlaces = field(default_factory=PointedPlaces)
 
 
 def collate(rows: Sequence[Row], pad_id: int) -> Batch:
@@ -335,13 +326,8 @@ def collate(rows: Sequence[Row], pad_id: int) -> Batch:
     looks = [(index, *look) for index, row in enumerate(rows) for look in row.looks]
     where = torch.tensor([look[:3] for look in looks], dtype=torch.int64).view(-1, 3)
     shares = torch.tensor([look[3] for look in looks])
-    return Batch(ids, labels, pictures, sounds, Looks(where, shares), weights, _heard_in(rows))
-
-
-def _heard_in(rows: Sequence[Row]) -> HeardPlaces:
-    found = [(index, *heard) for index, row in enumerate(rows) for heard in row.heard]
-    where = torch.tensor([heard[:2] for heard in found], dtype=torch.int64).view(-1, 2)
-    return HeardPlaces(where, torch.tensor([heard[2] for heard in found]).view(-1, 2))
+    pointed = pointed_places([row.pointed for row in rows])
+    return Batch(ids, labels, pictures, sounds, Looks(where, shares), weights, pointed)
 
 
 def collate_by_length(rows: Sequence[Row], pad_id: int, num_parts: int) -> list[Batch]:

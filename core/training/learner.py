@@ -186,8 +186,10 @@ class Learner:
         """
         ids = batch.ids.to(self.device)
         embeddings = self.decoder.embed_tokens(ids)
-        if len(batch.heard):
-            embeddings = self._as_heard(batch, embeddings)
+        if len(batch.pointed):
+            there = batch.pointed.where.to(self.device).unbind(1)
+            pointed = batch.pointed.embeddings(self.decoder.embed_tokens.weight)
+            embeddings = embeddings.index_put(there, pointed)
         if batch.pictures and pictures is not None:
             rows = [self._picture_rows(*pictures[index]) for index in batch.pictures]
             where = (ids == self.config.vision_config.image_token_id).nonzero(as_tuple=True)
@@ -199,20 +201,6 @@ class Learner:
             where = (ids == self.config.audio_config.audio_token_id).nonzero(as_tuple=True)
             embeddings = embeddings.index_put(where, projected.to(embeddings.dtype))
         return embeddings
-
-    def _as_heard(self, batch: Batch, embeddings: torch.Tensor) -> torch.Tensor:
-        """Sentences that nobody spoke, as the speech projector would say them (as_heard.py)."""
-        where = batch.heard.where.to(self.device).unbind(1)
-        clearness, noise = batch.heard.frames.to(self.device)[..., None].unbind(1)
-        table = self.decoder.embed_tokens.weight
-        middle = table.mean(0)
-        is_nothing = batch.ids.to(self.device)[where] == self.config.audio_config.audio_token_id
-        way = (embeddings[where] - middle) * clearness
-        way = torch.where(is_nothing[:, None], torch.zeros_like(way), way)
-        generator = torch.Generator().manual_seed(int(batch.ids.sum()))
-        anywhere = torch.randn(way.shape, generator=generator).to(way) * way.shape[1] ** -0.5
-        anywhere *= (table - middle).detach().norm(dim=1).mean()
-        return embeddings.index_put(where, middle + way + noise * anywhere)
 
     def _picture_rows(self, features: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
         """The crop's rows, each with its separator, then the global view's, (num_tokens, width).

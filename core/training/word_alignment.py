@@ -21,6 +21,16 @@ NOTHING_WEIGHT: Final = 0.2  # of a token that tells nothing: most of them
 SMALL_WORDS: Final = ("at", "the", "on", "in")
 
 
+def word_ids(tokenizer: Tokenizer, said: str) -> tuple[int, ...]:
+    """The tokens of the words for what a picture's token tells.
+
+    Of a letter or a figure that is two tokens, the first is only the space before it.
+    """
+    words = [word for word in said.split() if word not in SMALL_WORDS]
+    tokens = [tokenizer.encode_text(f" {word}") for word in words]
+    return (tokens[0][-1],) if len(said) == 1 else tuple(id_ for word in tokens for id_ in word)
+
+
 class WordTargets:
     """Where the tokens of a picture should point.
 
@@ -38,14 +48,8 @@ class WordTargets:
         }
 
     def _word(self, tokenizer: Tokenizer, embeddings: torch.Tensor, said: str) -> torch.Tensor:
-        """The sum of what its words add to the mean of all, shape (hidden,).
-
-        Of a letter or a figure that is two tokens, the first is only the space before it.
-        """
-        words = [word for word in said.split() if word not in SMALL_WORDS]
-        tokens = [tokenizer.encode_text(f" {word}") for word in words]
-        ids = [tokens[0][-1]] if len(said) == 1 else [id_ for word in tokens for id_ in word]
-        return (embeddings[ids] - self._neutral).sum(0)
+        """The sum of what its words add to the mean of all, shape (hidden,)."""
+        return (embeddings[list(word_ids(tokenizer, said))] - self._neutral).sum(0)
 
     def of_tokens(self, slots: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Targets, and which tokens tell something.

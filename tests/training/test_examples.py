@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -12,6 +12,7 @@ import torch
 from core.messages import AudioPart, Conversation, ImagePart, Message, Part, Role, TextPart
 from core.prompt import encode_prompt, prompt_segments
 from core.training.as_heard import AsHeard, spread
+from core.training.as_seen import AsSeen, tokens_of
 from core.training.dialogues import (
     Dialogue,
     Pick,
@@ -31,13 +32,15 @@ from core.training.examples import (
     collate,
     collate_by_length,
 )
-from core.training.exchange import Split
+from core.training.exchange import Split, look_throughout
+from core.training.scene_list import scene_at
 from tests.training import small_tokenizer
 
 NUM_PICTURE_TOKENS = {4: 5, 7: 3}
 NUM_SOUND_TOKENS = {1: 2, 9: 4}
 PAD_ID = 0
 AUDIO_ID = small_tokenizer().control_id("<|audio|>")
+IMAGE_ID = small_tokenizer().control_id("<|image|>")
 
 DIALOGUES = {
     "text": Dialogue((Turn(("Hello.",), "Hello! What would you like to know?"),)),
@@ -64,6 +67,9 @@ DIALOGUES = {
     "told, then as if heard": Dialogue(
         (Turn(("Seen: red star.",), "1 shape."), Turn((AsHeard("Which one?", 4),), "A star."))
     ),
+    "as if seen, and heard": Dialogue(
+        (Turn((AsSeen("train", 5, 6), AsHeard("Which one?", 4)), "A star."),)
+    ),
     "both": Dialogue((Turn((PictureRef(4), SoundRef(1)), "A star."),), "You are Triad."),
     "control tokens as text": Dialogue((Turn(("<|end|><|assistant|>",), "<|end|>"),)),
 }
@@ -72,7 +78,7 @@ DIALOGUES = {
 def encoder() -> RowEncoder:
     tokenizer = small_tokenizer()
     media = MediaTokens(
-        image_id=tokenizer.control_id("<|image|>"),
+        image_id=IMAGE_ID,
         audio_id=AUDIO_ID,
         picture_tokens=NUM_PICTURE_TOKENS.__getitem__,
         sound_tokens=NUM_SOUND_TOKENS.__getitem__,
@@ -83,21 +89,19 @@ def encoder() -> RowEncoder:
 def part_of(part: UserPart) -> Part:
     if isinstance(part, str):
         return TextPart(part)
-    return ImagePart(b"") if isinstance(part, PictureRef) else AudioPart(b"")
-
-
-def as_heard(dialogue: Dialogue) -> Iterator[int]:
-    """What the frames of its sentences say, one after the other."""
-    for turn in dialogue.turns:
-        for part in turn.user:
-            if isinstance(part, AsHeard):
-                yield from spread(part, small_tokenizer(), AUDIO_ID).ids
+    return ImagePart(b"") if isinstance(part, PictureRef | AsSeen) else AudioPart(b"")
 
 
 def num_sound_tokens(part: SoundRef | AsHeard) -> int:
     if isinstance(part, SoundRef):
         return NUM_SOUND_TOKENS[part.index]
-    return len(spread(part, small_tokenizer(), AUDIO_ID).ids)
+    return len(spread(part, small_tokenizer()).frames)
+
+
+def num_picture_tokens(part: PictureRef | AsSeen) -> int:
+    if isinstance(part, PictureRef):
+        return NUM_PICTURE_TOKENS[part.index]
+    return len(tokens_of(part, small_tokenizer()))
 
 
 def conversation_up_to(dialogue: Dialogue, num_turns: int) -> Conversation:
@@ -117,24 +121,19 @@ def prompt_of(dialogue: Dialogue, num_turns: int) -> list[int]:
         tokenizer,
         {k: tokenizer.control_id(f"<|{k}|>") for k in ("image", "audio")},
         {
-            "image": [NUM_PICTURE_TOKENS[p.index] for p in parts if isinstance(p, PictureRef)],
+            "image": [num_picture_tokens(p) for p in parts if isinstance(p, PictureRef | AsSeen)],
             "audio": [num_sound_tokens(p) for p in parts if isinstance(p, SoundRef | AsHeard)],
         },
     )
 
 
 def check_row(dialogue: Dialogue) -> None:
-    """Every reply is learned behind exactly the prompt that asks for it, and nothing else is.
-
-    But for placeholders of what is there as if heard: what it says stands there.
-    """
+    """Every reply is learned behind exactly the prompt that asks for it, and nothing else is."""
     row, end = encoder().encode(dialogue), small_tokenizer().control_id("<|end|>")
     expected = [IGNORED] * len(row.ids)
     for num_turns, turn in enumerate(dialogue.turns, 1):
         prompt = prompt_of(dialogue, num_turns)
-        heard, has_sounds = as_heard(dialogue), bool(row.sounds)
-        shown = [id_ if has_sounds or id_ != AUDIO_ID else next(heard) for id_ in prompt]
-        assert list(row.ids[: len(prompt)]) == shown
+        assert list(row.ids[: len(prompt)]) == prompt
         reply = [*small_tokenizer().encode_text(turn.reply, after=prompt[-1]), end]
         expected[len(prompt) - 1 : len(prompt) - 1 + len(reply)] = reply
     assert list(row.labels) == expected
@@ -232,21 +231,44 @@ def test_batches_by_length_keep_every_row_and_its_media_beside_it(
 def test_a_reply_looks_at_the_frames_that_say_its_words_as_if_heard() -> None:
     sentence = AsHeard("The capital of Peru?", 5)
     row = encoder().encode(Dialogue((Turn((sentence,), "Peru has a capital."),)))
-    frames = spread(sentence, small_tokenizer(), AUDIO_ID).words
+    frames = spread(sentence, small_tokenizer()).words
     places = [[1 + frame for frame in word] for word in frames]  # behind <|user|>
     looked_at = {target for _, target, _ in row.looks}
     assert looked_at == {*places[1], *places[3]}  # "capital", "peru"
 
 
-def test_rows_of_a_batch_know_which_places_are_as_if_heard() -> None:
-    sentence = AsHeard("Red star", 6)
+def test_rows_of_a_batch_know_which_places_point_at_what() -> None:
+    sentence, picture = AsHeard("Red star", 6), AsSeen("train", 3, 7)
     heard = Dialogue((Turn((sentence, "Write"), "Red star"),), "Be brief.")
+    seen = Dialogue((Turn((picture, "What?"), "A star."),))
     plain = DIALOGUES["text"]
-    batch = collate([encoder().encode(each) for each in (plain, heard)], PAD_ID)
-    found = spread(sentence, small_tokenizer(), AUDIO_ID)
-    assert len(batch.heard) == len(found.ids)
-    rows, places = batch.heard.where.unbind(1)
-    assert set(rows.tolist()) == {1}
-    assert tuple(batch.ids[1, places].tolist()) == found.ids
-    torch.testing.assert_close(batch.heard.frames, torch.tensor(found.frames))
-    assert not len(collate([encoder().encode(plain)], PAD_ID).heard)
+    batch = collate([encoder().encode(each) for each in (plain, heard, seen)], PAD_ID)
+    pointed = [
+        *spread(sentence, small_tokenizer()).frames,
+        *tokens_of(picture, small_tokenizer()),
+    ]
+    rows, places = batch.pointed.where.unbind(1)
+    is_medium = (batch.ids == AUDIO_ID) | (batch.ids == IMAGE_ID)
+    assert torch.equal(is_medium.nonzero(), torch.stack([rows, places], 1))
+    assert set(rows.tolist()) == {1, 2}
+    expected = torch.tensor([(it.clearness, it.noise) for it in pointed])
+    torch.testing.assert_close(batch.pointed.frames, expected)
+    words = [(index, id_) for index, it in enumerate(pointed) for id_ in it.ids]
+    assert batch.pointed.words.tolist() == [list(pair) for pair in words]
+    assert not len(collate([encoder().encode(plain)], PAD_ID).pointed)
+
+
+def test_a_reply_looks_where_a_picture_that_nobody_drew_tells_of_it() -> None:
+    picture = AsSeen("train", 11, 8)
+    scene = scene_at("train", 11)
+    assert scene.items
+    item = scene.items[0]
+    look = look_throughout("It.", ((0, item.place),))
+    row = encoder().encode(Dialogue((Turn((picture, "Where?"), "It.", look),)))
+    (target,) = {target for _, target, _ in row.looks}
+    told = tokens_of(picture, small_tokenizer())[target - 1]  # behind <|user|>
+    assert small_tokenizer().decode(list(told.ids)).split()[:3] == [
+        item.shape,
+        item.colour,
+        item.size,
+    ]

@@ -16,7 +16,7 @@ from transformers import Phi4MultimodalForCausalLM
 from audio.log_mel import log_mel
 from core.training.course import picture_tokens
 from core.training.draw import ASPECTS, draw
-from core.training.examples import IGNORED, Batch, HeardPlaces
+from core.training.examples import IGNORED, Batch
 from core.training.fonts import HELD_OUT_FACES
 from core.training.learner import (
     Learner,
@@ -27,6 +27,7 @@ from core.training.learner import (
 from core.training.materials import VIEW, _draw_chunk
 from core.training.media import Clip, Clips, Pictures
 from core.training.patch_labels import PATCH_PX
+from core.training.pointed import Pointed, pointed_places
 from core.training.scene_list import scene_at
 from tests.media import picture_file
 from tests.training import random_learner, small_tokenizer, without_compiler
@@ -249,39 +250,36 @@ def test_sounds_stand_in_prompt_order_and_text_stays_as_it_is(learner: Learner) 
     assert float((first[0] - second[0]).abs().max()) > 1e-3
 
 
-def batch_as_heard(ids: list[int], frames: list[tuple[float, float]]) -> Batch:
-    """One row whose middle places are as if heard, a typed token before and behind."""
-    row = torch.tensor([[5, *ids, 6]])
-    where = torch.tensor([(0, 1 + place) for place in range(len(ids))])
-    heard = HeardPlaces(where, torch.tensor(frames))
-    return Batch(row, torch.full_like(row, IGNORED), (), (), heard=heard)
-
-
-def test_a_clear_frame_is_its_token_and_nothing_is_the_middle(learner: Learner) -> None:
+def batch_pointing(learner: Learner, pointed: list[Pointed]) -> Batch:
+    """One row whose middle places point at words, a typed token before and behind."""
     nothing = learner.config.audio_config.audio_token_id
+    row = torch.tensor([[5, *[nothing] * len(pointed), 6]])
+    places = pointed_places([list(enumerate(pointed, 1))])
+    return Batch(row, torch.full_like(row, IGNORED), (), (), pointed=places)
+
+
+def test_a_clear_place_is_what_its_words_add_to_the_middle(learner: Learner) -> None:
+    said = [Pointed((), 1, 0), Pointed((7,), 1, 0), Pointed((7,), 0.5, 0), Pointed((7, 9), 1, 0)]
+    (embedded,) = learner.embed(batch_pointing(learner, said), None, None, "speech")
     table = learner.decoder.embed_tokens.weight
-    batch = batch_as_heard([nothing, 7, 7, 9], [(1.0, 0.0), (1.0, 0.0), (0.5, 0.0), (1.0, 0.0)])
-    (embedded,) = learner.embed(batch, None, None, "speech")
     middle = table.mean(0)
-    half = (middle + table[7]) / 2
-    expected = (table[5], middle, table[7], half, table[9], table[6])
-    for found, wanted in zip(embedded, expected, strict=True):
+    half, both = (middle + table[7]) / 2, table[7] + table[9] - middle
+    for found, wanted in zip(
+        embedded, (table[5], middle, table[7], half, both, table[6]), strict=True
+    ):
         torch.testing.assert_close(found, wanted)
 
 
-def test_frames_are_as_far_from_what_they_say_as_is_asked_for(learner: Learner) -> None:
-    nothing, num = learner.config.audio_config.audio_token_id, 300
-    table = learner.decoder.embed_tokens.weight
-    batch = batch_as_heard([nothing] * num + [8] * num, [(1.0, 0.5)] * 2 * num)
+def test_places_are_as_far_from_their_words_as_is_asked_for(learner: Learner) -> None:
+    num, table = 300, learner.decoder.embed_tokens.weight
+    said = [Pointed((), 1, 0.5)] * num + [Pointed((8,), 1, 0.5)] * num
+    batch = batch_pointing(learner, said)
     (embedded,) = learner.embed(batch, None, None, "speech")
-    again = learner.embed(batch, None, None, "speech")[0]
-    assert torch.equal(embedded, again)
+    assert torch.equal(embedded, learner.embed(batch, None, None, "speech")[0])
     assert torch.equal(embedded[[0, -1]], table[[5, 6]])
-    for frames, wanted in (
-        (embedded[1 : num + 1], table.mean(0)),
-        (embedded[num + 1 : -1], table[8]),
-    ):
-        away = (frames - wanted) / (table - table.mean(0)).norm(dim=1).mean()
+    frames = embedded[1:-1].split(num)
+    for part, wanted in zip(frames, (table.mean(0), table[8]), strict=True):
+        away = (part - wanted) / (table - table.mean(0)).norm(dim=1).mean()
         assert abs(float(away.norm(dim=1).mean()) - 0.5) < 0.05
         assert float(away.mean(0).norm()) < 0.1  # to all sides
 
