@@ -4,7 +4,8 @@ The base model has learned to write down, answer and translate sentences that ar
 (as_heard.py): a frame that says a word is the word's embedding, all others are the middle of all
 words. Where sounds become that, an adapter has neither to learn what each word sounds like nor to
 pass over what is between them.
-The classes' scores are the distances from their embeddings.
+The classes' scores are how many times as far away the others are. (From differences of squared
+distances, a projector learned to be sure by going far out: twice as far as any word is.)
 Leaves out: the stages (speech_stages.py) and the classes (ctc.py).
 """
 
@@ -14,7 +15,8 @@ from typing import Final
 
 import torch
 
-SHARPNESS: Final = 10.0  # the nearest words are 1.8 apart: half-way, a frame is not sure
+SHARPNESS: Final = 8.0  # a class twice as far away is less likely by 4 to this power
+CLOSE: Final = 0.1  # of squared distances: nearer than this is near enough; words are 1.5 apart
 NEARNESS_WEIGHT: Final = 0.1  # of how near a frame is to what it says
 
 
@@ -32,15 +34,19 @@ class HeardWords:
         self.centres = torch.cat([embeddings[list(token_ids)], embeddings.mean(0, keepdim=True)])
 
     def log_probs(self, projected: torch.Tensor) -> torch.Tensor:
-        """Of each class, from how near its embedding is.
+        """Of each class, from how near its embedding is, as a share of the others'.
 
         Args:
             projected: (..., hidden).
         Returns:
             (..., num_classes), the blank last.
         """
-        nearness = projected @ self.centres.T - self.centres.pow(2).sum(-1) / 2
-        return (SHARPNESS * nearness).log_softmax(-1)
+        squared = (
+            projected.pow(2).sum(-1, keepdim=True)
+            - 2 * projected @ self.centres.T
+            + self.centres.pow(2).sum(-1)
+        )
+        return (-SHARPNESS * (squared.clamp(min=0) + CLOSE).log()).log_softmax(-1)
 
     def loss(self, projected: torch.Tensor, chances: torch.Tensor) -> torch.Tensor:
         """Cross entropy with what is known of each frame, and how far it is from any class.

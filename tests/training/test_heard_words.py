@@ -37,6 +37,13 @@ def test_chances_add_up_and_fall_with_the_distance(words: HeardWords) -> None:
     assert near[0] > far[0] > far[1]
 
 
+def test_nobody_is_surer_of_a_word_by_going_beyond_it(words: HeardWords) -> None:
+    middle = words.centres[-1]
+    there, beyond, far_out = (middle + (words.centres[0] - middle) * by for by in (1, 2, 4))
+    chances = words.log_probs(torch.stack([there, beyond, far_out]))[:, 0]
+    assert chances[0] > chances[1] > chances[2]
+
+
 def test_nearness_is_counted_from_the_nearest(words: HeardWords) -> None:
     step = torch.zeros(HIDDEN)
     step[0] = 0.1
