@@ -57,7 +57,7 @@ NEEDS: Final[dict[str, tuple[str, ...]]] = {
 }
 # What each stage gets of `--minutes`, in proportion.
 MINUTES: Final[dict[str, float]] = {
-    "text": 57.0,
+    "text": 75.0,
     "vision_encoder": 25.0,
     "vision_projector": 1.0,
     "vision_joint": 2.5,
