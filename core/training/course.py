@@ -136,11 +136,6 @@ class Course:
             self.sounds[split] = sound_encodings(self.learner, self.materials.clips(split), rng)
         return self.sounds[split]
 
-    def forget_sounds(self) -> None:
-        """The audio encoder learns on: what was kept of its outputs is not what it will say."""
-        self.sounds.clear()
-        self.words = self.spliced = None
-
     def heard(self, split: Split, indices: Sequence[int]) -> dict[int, torch.Tensor]:
         """What the audio encoder hears in some clips and spliced sentences."""
         clips = self.sound_encodings(split)

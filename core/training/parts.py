@@ -35,7 +35,7 @@ PARTS: Final[dict[str, tuple[str, ...]]] = {
 # The stages that a LoRA or its projectors learn in, and how these projectors' tensors' names begin.
 ADAPTER_STAGES: Final[dict[str, tuple[str, ...]]] = {
     "vision": ("vision_projector", "vision_joint", "vision", "vision_pairs", "vision_speech"),
-    "speech": ("speech_projector", "speech_joint", "speech"),
+    "speech": ("speech_projector", "speech"),
 }
 PROJECTORS: Final[dict[str, tuple[str, ...]]] = {
     "vision": (

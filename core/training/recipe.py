@@ -41,7 +41,7 @@ NUM_CLIPS: Final = 48_000
 NUM_HELD_OUT: Final = 600
 # What must be there before a stage; the rest of the model does not touch it.
 VISION: Final = ("vision_encoder", "vision_projector", "vision_joint", "vision", "vision_pairs")
-SPEECH: Final = ("speech_encoder", "speech_projector", "speech_joint", "speech")
+SPEECH: Final = ("speech_encoder", "speech_projector", "speech")
 NEEDS: Final[dict[str, tuple[str, ...]]] = {
     "text": (),
     "vision_encoder": (),
@@ -51,8 +51,7 @@ NEEDS: Final[dict[str, tuple[str, ...]]] = {
     "vision_pairs": ("text", *VISION[:4]),
     "speech_encoder": (),
     "speech_projector": ("text", *SPEECH[:1]),
-    "speech_joint": ("text", *SPEECH[:2]),
-    "speech": ("text", *SPEECH[:3]),
+    "speech": ("text", *SPEECH[:2]),
     "vision_speech": ("text", *VISION, *SPEECH),
 }
 # What each stage gets of `--minutes`, in proportion.
@@ -63,9 +62,8 @@ MINUTES: Final[dict[str, float]] = {
     "vision_joint": 2.5,
     "vision": 26.0,
     "vision_pairs": 8.0,
-    "speech_encoder": 50.0,
+    "speech_encoder": 55.0,
     "speech_projector": 6.0,
-    "speech_joint": 5.0,
     "speech": 31.0,
     "vision_speech": 9.0,
 }
@@ -158,8 +156,8 @@ def _keep_parts(
         model: what it began with, if with a whole one.
     """
     changed = {name for name, folder in earlier.items() if folder != model}.union(made)
-    # Encoders learn there too.
-    changed |= {f"{kind}_encoder" for kind in ("vision", "speech") if f"{kind}_joint" in made}
+    if "vision_joint" in made:  # the encoder learns there too
+        changed.add("vision_encoder")
     save_parts(course.learner, raw, changed, out)
     belonging = stages_of(changed)
     begun_with = {name: folder for name, folder in earlier.items() if name in belonging}

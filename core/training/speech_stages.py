@@ -1,10 +1,9 @@
-"""The speech stages: encoder, projector and both by CTC, projector and LoRA; then pictures too."""
+"""The speech stages: encoder and projector by CTC, projector and LoRA; then pictures too."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from contextlib import nullcontext
 from typing import Final, get_args
 
 import numpy as np
@@ -31,8 +30,6 @@ NUM_FRAMES_A_BATCH: Final = 9600  # about 32 clips
 PHONEMES_WEIGHT: Final = 1.0  # beside the words
 FLAT_START_SHARE: Final = 0.3  # of the steps are helped by a flat alignment
 NUM_PROJECTOR_STEPS: Final = 3000
-NUM_JOINT_STEPS: Final = 600
-NEARNESS_WEIGHT: Final = 0.3  # of how near frames are to their words, beside CTC
 NUM_FRAMES_POINTED: Final = 12_000  # of the clips whose words the projector learns in a step
 WORDS_ERROR_RATE: Final = 0.5  # of tokens; a projector that says words says fewer of them wrong
 # The projector already says words; a LoRA that is still at a loss would talk it out of them.
@@ -246,54 +243,6 @@ def speech_projector(course: Course) -> Stage:
     learner.freeze_all_but(parameters)
     schedule = Schedule(course.steps(NUM_PROJECTOR_STEPS), course.rate("speech_projector", 3e-3))
     return Stage("speech_projector", parameters, schedule, loss, validate, prepare)
-
-
-def speech_joint(course: Course) -> Stage:
-    """Audio encoder and speech projector together: frames come to where the words for them are.
-
-    CTC whose classes' scores are distances from the words' embeddings; the language model is frozen
-    and is not run. A projector alone has too few numbers to bring each word to its own place,
-    unless the encoder arranges its words alike.
-    """
-    learner, spoken = course.learner, _spoken(course)
-    encoder, clips = learner.media.audio_embed.encoder, course.materials.clips("train")
-    words = HeardWords(learner.decoder.embed_tokens.weight, spoken.token_ids)
-    schedule = Schedule(course.steps(NUM_JOINT_STEPS), course.rate("speech_joint", 1e-3))
-
-    def projected(mels: torch.Tensor, is_encoder_kept: bool = False) -> torch.Tensor:
-        """The projector's frames of some clips, (num_tokens, num_clips, hidden)."""
-        with learner.autocast(), torch.no_grad() if is_encoder_kept else nullcontext():
-            heard = encoder(mels.to(learner.device), None)
-        return learner.project_sound(heard.float().transpose(0, 1), "speech")
-
-    def loss(step: int) -> torch.Tensor:
-        rng = random.Random(f"speech_joint-{step}")
-        indices = _alike(clips, NUM_FRAMES_A_BATCH, 1.0, rng)
-        torch.manual_seed(step)  # of dropout
-        is_kept = course.begins_with_head("speech_joint", step)
-        frames = projected(_padded(_log_mels(clips, indices, rng), rng), is_kept)
-        truth = [spoken.trained[index] for index in indices]
-        found = spoken.loss(words.log_probs(frames), truth)
-        return found + NEARNESS_WEIGHT * words.distance(frames)
-
-    @torch.no_grad()
-    def validate() -> dict[str, float]:
-        """What is read of held-out clips, each alone, and how far its frames are from words."""
-        encoder.eval()
-        num = min(NUM_VALIDATION, len(spoken.held_out))
-        mels = _log_mels(course.materials.clips("held_out"), range(num))
-        frames = [projected(_padded([mel])) for mel in mels]
-        encoder.train()
-        read = [_read(words.log_probs(of_clip), spoken.blank) for of_clip in frames]
-        distance = words.distance(torch.cat(frames)).sqrt()
-        return {**_figures(spoken.held_out[:num], read), "distance": float(distance)}
-
-    _begin_dropout(encoder)
-    course.forget_sounds()  # what earlier stages kept is not what this encoder will say
-    trunk = learner.parameters(f"{_AUDIO_EMBED}encoder.")
-    parameters = {**trunk, **speech_projector_parameters(learner, "speech")}
-    learner.freeze_all_but(parameters)
-    return Stage("speech_joint", parameters, schedule, loss, validate)
 
 
 def speech(course: Course) -> Stage:

@@ -8,7 +8,6 @@
     vision_pairs     projector + vision LoRA, on two pictures in one question
     speech_encoder   the audio encoder on its own, by CTC
     speech_projector projector alone: which word does each frame say? then
-    speech_joint     projector + audio encoder, then
     speech           projector + speech LoRA, on transcription and spoken questions
     vision_speech    second audio projector + vision LoRA, on spoken questions about pictures
 
@@ -26,13 +25,7 @@ from core.training.course import Course, dialogue_stage
 from core.training.dialogues import text_dialogue
 from core.training.loop import Schedule, Stage
 from core.training.nf4_base import base_matrices, rounded
-from core.training.speech_stages import (
-    speech,
-    speech_encoder,
-    speech_joint,
-    speech_projector,
-    vision_speech,
-)
+from core.training.speech_stages import speech, speech_encoder, speech_projector, vision_speech
 from core.training.vision_stages import (
     vision,
     vision_encoder,
@@ -78,7 +71,6 @@ STAGES: Final[dict[str, Callable[[Course], Stage]]] = {
     "vision_pairs": vision_pairs,
     "speech_encoder": speech_encoder,
     "speech_projector": speech_projector,
-    "speech_joint": speech_joint,
     "speech": speech,
     "vision_speech": vision_speech,
 }
