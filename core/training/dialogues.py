@@ -147,12 +147,9 @@ def _described(
         heard_share: of the turns after it, whose questions stand there as if heard.
     """
     first, *others = make(rng, split)
-    turns = [Turn((typed(rng, first.question),), first.answer, first.looks, told=first.told)]
-    for each in others:
-        is_heard = rng.random() < heard_share
-        asked = _as_heard(rng, each.spoken) if is_heard else typed(rng, each.question)
-        turns.append(Turn((asked,), each.answer, each.looks))
-    return tuple(turns)
+    telling = Turn((typed(rng, first.question),), first.answer, first.looks, told=first.told)
+    asked = (Turn((_question(rng, each, heard_share),), each.answer, each.looks) for each in others)
+    return (telling, *asked)
 
 
 def _repeat(rng: random.Random, split: Split) -> tuple[Turn, ...]:
@@ -182,6 +179,13 @@ def _translated(rng: random.Random, split: Split) -> tuple[Turn, ...]:
 
 def _as_heard(rng: random.Random, spoken: str) -> AsHeard:
     return AsHeard(spoken, rng.getrandbits(32))
+
+
+def _question(rng: random.Random, exchange: Exchange, heard_share: float) -> str | AsHeard:
+    """What is asked: typed, or in a share of cases as if heard."""
+    if rng.random() < heard_share:
+        return _as_heard(rng, exchange.spoken)
+    return typed(rng, exchange.question)
 
 
 def _heard_repeat(rng: random.Random, split: Split) -> tuple[Turn, ...]:
@@ -236,8 +240,7 @@ def _asked_of(
     turns: list[Turn] = []
     for each in asked:
         before = () if turns else shown
-        is_heard = rng.random() < HEARD_SHARE
-        question = _as_heard(rng, each.spoken) if is_heard else typed(rng, each.question)
+        question = _question(rng, each, HEARD_SHARE)
         turns.append(Turn((*before, question), each.answer, each.looks))
     return tuple(turns)
 
