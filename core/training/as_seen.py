@@ -3,7 +3,7 @@
 The projector turns a token that sums up a shape into what the words for it add to the middle of
 all embeddings, all at once, one that tells a letter into the letter, and all others into the
 middle (word_alignment.py). The base model answers questions about such pictures in its own stage,
-where all of it learns; an adapter alone learned for hours to find and to count.
+where all of it learns; an adapter alone took long to find and to count.
 Leaves out: which token tells what (slots.py) and what stands in a row (pointed.py).
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -23,7 +24,7 @@ from core.training.slots import SAID, SIDE, slots_of
 from core.training.word_alignment import word_ids
 
 # Rows and columns of tokens that show a square, a wide and an upright picture, and how often.
-SHAPES: Final = (((SIDE, SIDE), (SIDE - 1, SIDE), (SIDE, SIDE - 1)), (5, 4, 1))
+FORMS: Final = (((SIDE, SIDE), (SIDE - 1, SIDE), (SIDE, SIDE - 1)), (5, 4, 1))
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,11 @@ class AsSeen:
     seed: int
 
 
+@lru_cache(maxsize=16)  # a row asks for its own several times
 def tokens_of(picture: AsSeen, tokenizer: Tokenizer) -> tuple[Pointed, ...]:
     """What each of a picture's tokens points at: the crop's, one more, and the global view's."""
     rng = random.Random(picture.seed)
-    num_rows, num_columns = rng.choices(*SHAPES)[0]
+    num_rows, num_columns = rng.choices(*FORMS)[0]
     noise = rng.uniform(0, NOISE)
     scene = scene_at(picture.split, picture.index)
     said: list[tuple[int, ...]] = []

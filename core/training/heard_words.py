@@ -5,7 +5,7 @@ The base model has learned to write down, answer and translate sentences that ar
 words. Where sounds become that, an adapter has neither to learn what each word sounds like nor to
 pass over what is between them.
 The classes' scores are how many times as far away the others are. (From differences of squared
-distances, a projector learned to be sure by going far out: twice as far as any word is.)
+distances, a projector learned to be sure of a word by going far beyond it.)
 Leaves out: the stages (speech_stages.py) and the classes (ctc.py).
 """
 
@@ -16,7 +16,7 @@ from typing import Final
 import torch
 
 SHARPNESS: Final = 8.0  # a class twice as far away is less likely by 4 to this power
-CLOSE: Final = 0.1  # of squared distances: nearer than this is near enough; words are 1.5 apart
+CLOSE: Final = 0.1  # of squared distances: nearer than this is near enough
 NEARNESS_WEIGHT: Final = 0.1  # of how near a frame is to what it says
 
 

@@ -14,10 +14,8 @@ from typing import Final, NamedTuple
 
 import torch
 
-CLEARNESS: Final = (
-    0.5,
-    1.3,
-)  # how far a place goes from the middle to what it says; 1: all the way
+# How far a place goes from the middle to what it says; 1: all the way.
+CLEARNESS: Final = (0.5, 1.3)
 NOISE: Final = 0.75  # at most: how far away it is from there; 1: as embeddings from the middle
 
 
